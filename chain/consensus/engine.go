@@ -1,0 +1,98 @@
+// Package consensus holds what every engine shares: the [Engine] that a node
+// runs without knowing which one it is, what an engine needs from its node, the
+// [Committee] that makes and checks certificates, and the attestation of
+// executed states.
+//
+// The engines themselves are in the packages below; each has a pure core and a
+// thin driver. The package never imports net or node.
+package consensus
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/starlingmesh/starling/chain/types"
+	"github.com/starlingmesh/starling/crypto/bls"
+	"github.com/starlingmesh/starling/crypto/hash"
+)
+
+// ErrDiverged means that a quorum attested another state than this node
+// computed for the same block: the node's disk, memory or program is at fault.
+var ErrDiverged = errors.New("this node computed another state than the quorum: it has stopped voting; " +
+	"keep its data for examination and start again from an empty data directory")
+
+// Engine orders blocks. All methods are safe for concurrent use.
+type Engine interface {
+	// Run drives the engine until ctx ends or the engine cannot go on safely.
+	Run(ctx context.Context) error
+	// Propose hands in a block whose proposer and transactions were checked.
+	Propose(b *types.Block)
+	// Vote hands in a vote from the voter itself.
+	Vote(v types.Vote)
+	// Timeout hands in a timeout.
+	Timeout(t types.Timeout)
+	// Fetched hands in blocks that a peer served, ancestors first.
+	Fetched(from string, blocks []*types.Block)
+	// Leader names who may propose in a view.
+	Leader(v types.View) types.ValidatorIndex
+	// Undecided finds the blocks above the last decided one, up to and
+	// including the one with the given hash, in order; nil if unknown.
+	Undecided(ctx context.Context, h hash.Hash) []*types.Block
+	// Status is a recent view of the engine.
+	Status() Status
+}
+
+// Status is what an engine shows of itself.
+type Status struct {
+	View          types.View           `json:"view"`
+	Leader        types.ValidatorIndex `json:"leader"`
+	HighQC        types.View           `json:"high_qc_view"`
+	DecidedHeight types.Height         `json:"decided_height"`
+	LostViews     uint64               `json:"lost_views"` // since the start
+}
+
+// Network is how an engine reaches other validators. No method blocks.
+type Network interface {
+	BroadcastProposal(b *types.Block)
+	BroadcastTimeout(t types.Timeout)
+	SendVote(to types.ValidatorIndex, v types.Vote)
+	// Fetch asks holders for a block and its ancestors above a height; what
+	// comes is handed to Engine.Fetched.
+	Fetch(block hash.Hash, above types.Height, holders bls.Bitmap)
+	// Blame reports a broken rule: by a validator, or by the peer that
+	// served blocks if from is not empty.
+	Blame(v types.ValidatorIndex, from, reason string)
+}
+
+// Chain is what an engine's blocks are made of and where they go.
+type Chain interface {
+	// Payload selects transactions for a block on top of the given undecided
+	// blocks, and a state certificate worth carrying.
+	Payload(undecided []*types.Block) (txs [][]byte, state *types.StateCert)
+	// Pending is signalled when there may be something to select.
+	Pending() <-chan struct{}
+	// Decided takes the next final block, in order of height. It must not
+	// wait for execution.
+	Decided(d Decision)
+}
+
+// Decision is a final block and how it became final.
+type Decision struct {
+	Block   *types.Block
+	Cert    types.QC
+	Passage Passage
+}
+
+// Passage holds when this node saw a block reach each phase. A time is zero if
+// the node was not there to see it (the block was fetched later). With a
+// two-phase rule PRECOMMIT and COMMIT are one.
+type Passage struct {
+	Prepare   time.Time // the proposal was accepted
+	Precommit time.Time // a certificate for the block was seen
+	Commit    time.Time // a certificate for its child was seen
+	Decide    time.Time // it became final
+}
+
+// ViewObserver is told of each view that begins.
+type ViewObserver func(view types.View, leader types.ValidatorIndex, timedOut bool)

@@ -1,0 +1,185 @@
+package hotstuff
+
+import (
+	"errors"
+	"time"
+
+	"github.com/starlingmesh/starling/chain/consensus"
+	"github.com/starlingmesh/starling/chain/types"
+	"github.com/starlingmesh/starling/crypto/hash"
+)
+
+// Config is what a replica is made of. All fields but Self are required.
+type Config struct {
+	Chain      hash.Hash
+	Validators *types.ValidatorSet
+	Schedule   Schedule
+	Rule       Rule
+	Scheme     consensus.Scheme
+	// Self is the replica's own place in the set; nil makes an observer, who
+	// follows and decides but never signs.
+	Self *types.ValidatorIndex
+	// ViewTimeout is how long a view may take when all is well, including the
+	// time that a leader waits for transactions.
+	ViewTimeout time.Duration
+	// MaxViewTimeout caps the exponential growth of the view timeout.
+	MaxViewTimeout time.Duration
+	// MaxDrift is how far ahead of the replica's clock a proposal's time may
+	// be for the replica to vote for it.
+	MaxDrift time.Duration
+}
+
+// Restored is what a replica knew before it (re)started.
+type Restored struct {
+	Root    *types.Block // the last executed block, or the genesis block
+	Cert    types.QC     // certifies Root
+	Records []Record     // the vote log, oldest first
+}
+
+// Core is one replica. It is not safe for concurrent use: its driver feeds it
+// from one goroutine.
+type Core struct {
+	cfg  Config
+	now  time.Time
+	out  []Effect
+	tree *Tree
+
+	view types.View
+
+	// What may never be contradicted; mirrored in the vote log.
+	voted      types.View // highest view voted or timed out in
+	locked     types.QC
+	lastVote   *types.Vote
+	ownTimeout *types.Timeout
+
+	high    types.QC  // highest certificate known
+	highTC  *types.TC // highest timeout certificate known
+	checked checkedCerts
+
+	votes    voteBook
+	timeouts map[types.ValidatorIndex]*types.Timeout // the latest of each
+	orphans  orphanage
+	asked    types.View // the view for which a payload was last asked for
+}
+
+// ErrForeignRoot means that the restored root is not a block of the chain.
+var ErrForeignRoot = errors.New("restored root belongs to another chain")
+
+// New makes a replica that continues from what was restored. Its first event
+// must be [Start].
+func New(cfg Config, r Restored) (*Core, error) {
+	if r.Root.Chain != cfg.Chain || r.Cert.Block != r.Root.Hash() {
+		return nil, ErrForeignRoot
+	}
+	c := &Core{
+		cfg: cfg, tree: newTree(r.Root), high: r.Cert, locked: r.Cert,
+		timeouts: map[types.ValidatorIndex]*types.Timeout{},
+		votes:    voteBook{}, orphans: orphanage{},
+	}
+	for _, rec := range r.Records {
+		c.replay(rec)
+	}
+	c.view = max(c.high.View+1, c.voted)
+	return c, nil
+}
+
+// replay takes up one promise of the past. Blocks whose ancestors the log no
+// longer holds wait until those are fetched again.
+func (c *Core) replay(rec Record) {
+	c.voted = max(c.voted, rec.View())
+	for _, qc := range []types.QC{rec.Locked, rec.High} {
+		if qc.View > c.high.View {
+			c.high = qc
+		}
+	}
+	if rec.Locked.View > c.locked.View {
+		c.locked = rec.Locked
+	}
+	if rec.Timeout != nil {
+		c.ownTimeout = rec.Timeout
+		return
+	}
+	c.lastVote = rec.Vote
+	if b := rec.Block; c.tree.Get(b.Hash()) == nil {
+		if parent := c.tree.Get(b.Parent()); parent != nil {
+			c.tree.insert(b, parent)
+		} else if b.Height > c.DecidedHeight() {
+			c.orphans[b.Hash()] = b
+		}
+	}
+	if qc := rec.Block.Justify; qc.View > c.high.View {
+		c.high = qc
+	}
+}
+
+// Step takes one event and returns what is to be done, in order. The effects
+// are valid until the next call. now must never decrease.
+func (c *Core) Step(now time.Time, ev Event) []Effect {
+	c.now, c.out = now, c.out[:0]
+	switch e := ev.(type) {
+	case Start:
+		c.start()
+	case Proposal:
+		c.onProposal(e.Block)
+	case VoteIn:
+		c.onVote(e.Vote)
+	case TimeoutIn:
+		c.onTimeout(&e.Timeout)
+	case TimerFired:
+		c.onTimer(e.View)
+	case Payload:
+		c.onPayload(e)
+	case Blocks:
+		c.onBlocks(e)
+	}
+	return c.out
+}
+
+// start decides again what was final before the restart but not executed, and
+// enters the view in which the replica stopped.
+func (c *Core) start() {
+	c.apply(c.high)
+	c.enter(c.view, false)
+	c.fetchMissing()
+}
+
+func (c *Core) emit(e Effect) { c.out = append(c.out, e) }
+
+func (c *Core) isSelf(i types.ValidatorIndex) bool { return c.cfg.Self != nil && *c.cfg.Self == i }
+
+func (c *Core) leads(v types.View) bool { return c.isSelf(c.cfg.Schedule.Leader(v)) }
+
+// View is the present view.
+func (c *Core) View() types.View { return c.view }
+
+// High is the highest certificate known.
+func (c *Core) High() types.QC { return c.high }
+
+// DecidedHeight is the height of the last decided block.
+func (c *Core) DecidedHeight() types.Height { return c.tree.root.Block.Height }
+
+// Block finds an undecided block or the last decided one.
+func (c *Core) Block(h hash.Hash) (*types.Block, bool) {
+	n := c.tree.Get(h)
+	if n == nil {
+		return nil, false
+	}
+	return n.Block, true
+}
+
+// Undecided lists the blocks from below the last decided one up to and including
+// the given one, in order of height; nil if it is not in the tree.
+func (c *Core) Undecided(h hash.Hash) []*types.Block {
+	n := c.tree.Get(h)
+	if n == nil {
+		return nil
+	}
+	var blocks []*types.Block
+	for _, n := range c.tree.path(n) {
+		blocks = append(blocks, n.Block)
+	}
+	return blocks
+}
+
+// Root is the last decided block.
+func (c *Core) Root() *types.Block { return c.tree.root.Block }

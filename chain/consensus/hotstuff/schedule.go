@@ -1,0 +1,59 @@
+package hotstuff
+
+import "github.com/starlingmesh/starling/chain/types"
+
+// Schedule names the leader of each view. All replicas must have the same.
+type Schedule interface {
+	Leader(types.View) types.ValidatorIndex
+}
+
+// maxPeriod bounds the memory of a [RoundRobin] whose powers share no divisor.
+const maxPeriod = 1 << 14
+
+// RoundRobin is a [Schedule] in which validators take turns, each as often in a
+// period as its share of the power says, evenly spread (smooth weighted round
+// robin, as nginx and CometBFT's proposer priorities do). With equal powers it
+// is plain rotation.
+type RoundRobin struct{ turns []types.ValidatorIndex }
+
+// NewRoundRobin computes one period of turns.
+func NewRoundRobin(set *types.ValidatorSet) *RoundRobin {
+	weights := make([]int64, set.Len())
+	var divisor uint64
+	for i, v := range set.All() {
+		weights[i] = int64(v.Power)
+		divisor = gcd(divisor, v.Power)
+	}
+	total := int64(0)
+	for i := range weights {
+		weights[i] /= int64(divisor)
+		total += weights[i]
+	}
+	period := min(total, maxPeriod)
+	r := &RoundRobin{turns: make([]types.ValidatorIndex, period)}
+	credit := make([]int64, len(weights))
+	for t := range r.turns {
+		best := 0
+		for i, w := range weights {
+			credit[i] += w
+			if credit[i] > credit[best] {
+				best = i
+			}
+		}
+		credit[best] -= total
+		r.turns[t] = types.ValidatorIndex(best)
+	}
+	return r
+}
+
+// Leader implements [Schedule].
+func (r *RoundRobin) Leader(v types.View) types.ValidatorIndex {
+	return r.turns[uint64(v)%uint64(len(r.turns))]
+}
+
+func gcd(a, b uint64) uint64 {
+	for b != 0 {
+		a, b = b, a%b
+	}
+	return a
+}

@@ -1,0 +1,198 @@
+package hotstuff
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/starlingmesh/starling/chain/consensus"
+	"github.com/starlingmesh/starling/chain/types"
+	"github.com/starlingmesh/starling/crypto/bls"
+	"github.com/starlingmesh/starling/crypto/hash"
+)
+
+// voteWindow is how far ahead of the present view votes are kept.
+const voteWindow = 4
+
+// voteBook holds the votes of views that have no certificate yet.
+type voteBook map[types.View]map[hash.Hash]map[types.ValidatorIndex][]byte
+
+// maySign reports whether voting for n keeps every promise.
+func (c *Core) maySign(n *Node) bool {
+	b := n.Block
+	return c.cfg.Self != nil && b.View == c.view && b.View > c.voted &&
+		c.cfg.Rule.Safe(b, c.locked) &&
+		time.UnixMilli(b.Time).Sub(c.now) <= c.cfg.MaxDrift
+}
+
+// vote votes for n if that is safe.
+func (c *Core) vote(n *Node) {
+	if c.maySign(n) {
+		c.cast(c.promise(n))
+	}
+}
+
+// promise signs a vote and has it written down.
+func (c *Core) promise(n *Node) types.Vote {
+	b := n.Block
+	message := types.VoteMessage(c.cfg.Chain, b.View, b.Hash())
+	v := types.Vote{View: b.View, Block: b.Hash(), Voter: *c.cfg.Self, Signature: c.cfg.Scheme.Sign(message)}
+	c.voted, c.lastVote = b.View, &v
+	c.emit(Persist{Record{Vote: &v, Block: b, Locked: c.locked, High: c.high}})
+	return v
+}
+
+// cast sends a vote to the leader of the next view.
+func (c *Core) cast(v types.Vote) {
+	if next := c.cfg.Schedule.Leader(v.View + 1); c.isSelf(next) {
+		c.onVote(v)
+	} else {
+		c.emit(SendVote{To: next, Vote: v})
+	}
+}
+
+// onVote keeps a vote and makes a certificate when it completes a quorum.
+func (c *Core) onVote(v types.Vote) {
+	if v.View <= c.high.View || v.View > c.view+voteWindow || c.cfg.Validators.Power(v.Voter) == 0 {
+		return
+	}
+	blocks := c.votes[v.View]
+	if blocks == nil {
+		blocks = map[hash.Hash]map[types.ValidatorIndex][]byte{}
+		c.votes[v.View] = blocks
+	}
+	message := types.VoteMessage(c.cfg.Chain, v.View, v.Block)
+	voters := blocks[v.Block]
+	if voters == nil {
+		if len(blocks) > c.cfg.Validators.Len() {
+			return // an honest validator votes for one block a view
+		}
+		voters = map[types.ValidatorIndex][]byte{}
+		blocks[v.Block] = voters
+	}
+	if kept, ok := voters[v.Voter]; ok {
+		// Signatures are unique: of two different ones at least one is forged.
+		if bytes.Equal(kept, v.Signature) || !c.cfg.Scheme.Verify(v.Voter, message, v.Signature) {
+			return
+		}
+	}
+	voters[v.Voter] = v.Signature
+	c.certify(v.View, v.Block, message, voters)
+}
+
+// certify makes a QC once the voters are a quorum. Signatures are checked all at
+// once, and one by one only if that fails.
+func (c *Core) certify(view types.View, block, message hash.Hash, voters map[types.ValidatorIndex][]byte) {
+	for {
+		var power uint64
+		shares := make([]consensus.Share, 0, len(voters))
+		for i := range c.cfg.Validators.Len() {
+			voter := types.ValidatorIndex(i)
+			if sig, ok := voters[voter]; ok {
+				power += c.cfg.Validators.Power(voter)
+				shares = append(shares, consensus.Share{Voter: voter, Signature: sig})
+			}
+		}
+		if power < c.cfg.Validators.Quorum() {
+			return
+		}
+		aggregate, bad := c.cfg.Scheme.Combine(message, shares)
+		if len(bad) == 0 {
+			qc := types.QC{View: view, Block: block, Signers: c.bitmap(shares), Signature: aggregate}
+			c.checked.add(qcKey(qc))
+			c.learnQC(qc)
+			c.fetchMissing()
+			return
+		}
+		for _, voter := range bad {
+			delete(voters, voter)
+			c.emit(Blame{Validator: voter, Reason: fmt.Sprintf("bad vote signature in view %d", view)})
+		}
+	}
+}
+
+func (c *Core) bitmap(shares []consensus.Share) bls.Bitmap {
+	signers := bls.NewBitmap(c.cfg.Validators.Len())
+	for _, s := range shares {
+		signers.Set(int(s.Voter))
+	}
+	return signers
+}
+
+// learnQC takes up a checked certificate.
+func (c *Core) learnQC(qc types.QC) {
+	if qc.View > c.high.View {
+		c.high = qc
+	}
+	c.apply(qc)
+	if qc.View >= c.view {
+		c.enter(qc.View+1, false)
+	} else if qc.View+1 == c.view {
+		c.build()
+	}
+}
+
+// apply draws the rule's conclusions from a checked certificate for a known
+// block: phases, lock, decision.
+func (c *Core) apply(qc types.QC) {
+	n := c.tree.Get(qc.Block)
+	if n == nil {
+		return
+	}
+	c.mark(n)
+	if lock, ok := c.cfg.Rule.Lock(c.tree, qc); ok && lock.View > c.locked.View {
+		c.locked = lock
+	}
+	if final, cert := c.cfg.Rule.Decide(c.tree, qc); final != nil {
+		c.decide(final, cert)
+	}
+}
+
+// mark notes that n has a certificate, and so its parent's child has one.
+func (c *Core) mark(n *Node) {
+	if n.Passage.Precommit.IsZero() {
+		n.Passage.Precommit = c.now
+	}
+	commit := n
+	if c.cfg.Rule.Phases() == 3 {
+		commit = n.Parent
+	}
+	if commit != nil && commit.Passage.Commit.IsZero() {
+		commit.Passage.Commit = c.now
+	}
+}
+
+func (c *Core) decide(final *Node, cert types.QC) {
+	path := c.tree.path(final)
+	for i, n := range path {
+		qc := cert
+		if i+1 < len(path) {
+			qc = path[i+1].Block.Justify
+		}
+		n.Passage.Decide = c.now
+		c.emit(Decided{Block: n.Block, Cert: qc, Passage: n.Passage})
+	}
+	if len(path) > 0 {
+		c.tree.prune(final)
+		maps.DeleteFunc(c.orphans, func(_ hash.Hash, b *types.Block) bool {
+			return b.Height <= final.Block.Height
+		})
+	}
+}
+
+// checkedCerts remembers certificates that were found good, since the same one
+// comes in proposals, timeouts and timeout certificates.
+type checkedCerts []hash.Hash
+
+const checkedCertsKept = 64
+
+func (k checkedCerts) has(key hash.Hash) bool { return slices.Contains(k, key) }
+
+func (k *checkedCerts) add(key hash.Hash) {
+	if len(*k) >= checkedCertsKept {
+		*k = slices.Delete(*k, 0, checkedCertsKept/2)
+	}
+	*k = append(*k, key)
+}

@@ -1,0 +1,156 @@
+package types
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/starlingmesh/starling/canon"
+	"github.com/starlingmesh/starling/crypto/hash"
+)
+
+// Caps on what a transaction may hold.
+const (
+	MaxTxBytes  = 64 << 10 // a whole signed transaction, bytes
+	MaxMemo     = 256      // bytes
+	MaxKeyBytes = 1 + 1056 // typed public key: RSA-8192 is the largest
+	MaxSigBytes = 1024     // RSA-8192 is the largest
+)
+
+// ErrTx is wrapped by every refusal of a malformed transaction.
+var ErrTx = errors.New("malformed transaction")
+
+// Header is what every transaction says, whatever it does.
+type Header struct {
+	Chain    hash.Hash // the network's chain id: a transaction is valid on one network only
+	Key      []byte    // typed public key of the sender; its hash is the sender's address
+	Sequence uint64    // must equal the account's next sequence
+	Fee      Drops     // burned
+	Expiry   Height    // the last height at which the transaction may be applied
+	Memo     []byte    // free for the sender, at most MaxMemo bytes
+}
+
+// payload is what is signed.
+type payload struct {
+	_        struct{} `cbor:",toarray"`
+	Chain    hash.Hash
+	Key      []byte
+	Sequence uint64
+	Fee      Drops
+	Expiry   Height
+	Memo     []byte
+	Kind     Kind
+	Body     canon.Raw
+}
+
+// envelope is what travels: the signed bytes as they are, and the signature.
+type envelope struct {
+	_         struct{} `cbor:",toarray"`
+	Payload   []byte
+	Signature []byte
+}
+
+// Tx is a decoded transaction. It is immutable once made by [DecodeTx] or
+// [SignTx]; its identifier covers the signed bytes, never the signature, so
+// nobody but the sender can give one transaction two identifiers.
+type Tx struct {
+	Header
+	Body      Body
+	Signature []byte
+
+	id     hash.Hash
+	raw    []byte
+	sender Address
+}
+
+// ID is the hash of the signed bytes under a domain tag. It is also the
+// message that the sender signs.
+func (tx *Tx) ID() hash.Hash { return tx.id }
+
+// Raw returns the canonical encoding. Callers must not change it.
+func (tx *Tx) Raw() []byte { return tx.raw }
+
+// Sender is the address of the signing key.
+func (tx *Tx) Sender() Address { return tx.sender }
+
+// Unsigned encodes what is to be signed and returns it with its identifier.
+func Unsigned(h Header, body Body) (payloadBytes []byte, id hash.Hash, err error) {
+	inner, err := canon.Marshal(body)
+	if err != nil {
+		return nil, id, err
+	}
+	payloadBytes, err = canon.Marshal(payload{
+		Chain: h.Chain, Key: h.Key, Sequence: h.Sequence, Fee: h.Fee, Expiry: h.Expiry,
+		Memo: nonNil(h.Memo), Kind: body.Kind(), Body: inner,
+	})
+	if err != nil {
+		return nil, id, err
+	}
+	return payloadBytes, txID(payloadBytes), nil
+}
+
+// Signer signs messages for the account whose typed public key is given in the
+// transaction's header; crypto/keys.PrivateKey is one.
+type Signer interface {
+	Sign(message []byte) ([]byte, error)
+}
+
+// SignTx encodes and signs a transaction. The signer must hold the private half
+// of h.Key.
+func SignTx(h Header, body Body, signer Signer) (*Tx, error) {
+	p, id, err := Unsigned(h, body)
+	if err != nil {
+		return nil, err
+	}
+	sig, err := signer.Sign(id[:])
+	if err != nil {
+		return nil, fmt.Errorf("sign transaction %s: %w", id.Short(), err)
+	}
+	raw, err := canon.Marshal(envelope{Payload: p, Signature: sig})
+	if err != nil {
+		return nil, err
+	}
+	return DecodeTx(raw)
+}
+
+// DecodeTx decodes and checks everything that can be checked without the
+// ledger, except the signature. The returned transaction keeps raw.
+func DecodeTx(raw []byte) (*Tx, error) {
+	if len(raw) > MaxTxBytes {
+		return nil, fmt.Errorf("%w: %d bytes, at most %d are allowed", ErrTx, len(raw), MaxTxBytes)
+	}
+	var env envelope
+	if err := canon.Unmarshal(raw, &env); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrTx, err)
+	}
+	var p payload
+	if err := canon.Unmarshal(env.Payload, &p); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrTx, err)
+	}
+	switch {
+	case len(p.Key) < 2 || len(p.Key) > MaxKeyBytes:
+		return nil, fmt.Errorf("%w: public key of %d bytes", ErrTx, len(p.Key))
+	case len(env.Signature) == 0 || len(env.Signature) > MaxSigBytes:
+		return nil, fmt.Errorf("%w: signature of %d bytes", ErrTx, len(env.Signature))
+	case len(p.Memo) > MaxMemo:
+		return nil, fmt.Errorf("%w: memo of %d bytes, at most %d are allowed", ErrTx, len(p.Memo), MaxMemo)
+	}
+	body, err := decodeBody(p.Kind, p.Body)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrTx, err)
+	}
+	return &Tx{
+		Header: Header{Chain: p.Chain, Key: p.Key, Sequence: p.Sequence, Fee: p.Fee, Expiry: p.Expiry, Memo: p.Memo},
+		Body:   body, Signature: env.Signature,
+		id: txID(env.Payload), raw: raw, sender: AddressOf(p.Key),
+	}, nil
+}
+
+func txID(payload []byte) hash.Hash { return hash.Sum("starling/tx", payload) }
+
+// nonNil keeps an absent byte string from being encoded as CBOR null.
+func nonNil(b []byte) []byte {
+	if b == nil {
+		return []byte{}
+	}
+	return b
+}
