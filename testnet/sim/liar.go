@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"github.com/starlingmesh/starling/chain/consensus/consensustest"
 	"github.com/starlingmesh/starling/chain/consensus/hotstuff"
 	"github.com/starlingmesh/starling/chain/types"
 )
@@ -35,7 +36,7 @@ func (r *replica) propose(b *types.Block) {
 	}
 	next := r.w.leaders.Leader(b.View + 1)
 	vote := types.Vote{View: b.View, Block: twin.Hash(), Voter: r.self}
-	vote.Signature = scheme{r.self}.Sign(types.VoteMessage(r.w.chain, vote.View, vote.Block))
+	vote.Signature = consensustest.Scheme{Self: r.self}.Sign(types.VoteMessage(r.w.chain, vote.View, vote.Block))
 	r.w.send(r.self, next, hotstuff.VoteIn{Vote: vote})
 }
 
@@ -51,7 +52,7 @@ func (r *replica) twin(b *types.Block) *types.Block {
 		}
 		h.Justify, h.Height = parent.Justify, parent.Height
 	}
-	twin, err := types.NewBlock(h, b.Txs, scheme{r.self}.SignBlock)
+	twin, err := types.NewBlock(h, b.Txs, consensustest.Scheme{Self: r.self}.SignBlock)
 	if err != nil {
 		return b
 	}

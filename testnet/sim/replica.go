@@ -3,6 +3,7 @@ package sim
 import (
 	"time"
 
+	"github.com/starlingmesh/starling/chain/consensus/consensustest"
 	"github.com/starlingmesh/starling/chain/consensus/hotstuff"
 	"github.com/starlingmesh/starling/chain/types"
 	"github.com/starlingmesh/starling/crypto/hash"
@@ -44,7 +45,7 @@ func (r *replica) boot() {
 	}
 	core, err := hotstuff.New(hotstuff.Config{
 		Chain: r.w.chain, Validators: r.w.set, Schedule: r.w.leaders, Rule: rule,
-		Scheme: scheme{r.self}, Self: &r.self,
+		Scheme: consensustest.Scheme{Self: r.self}, Self: &r.self,
 		ViewTimeout: r.w.ViewTimeout, MaxViewTimeout: maxTimeouts * r.w.ViewTimeout, MaxDrift: time.Hour,
 	}, hotstuff.Restored{Root: root.block, Cert: root.cert, Records: r.kept(root.block.View)})
 	if err != nil {

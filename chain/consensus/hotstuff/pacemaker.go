@@ -75,6 +75,9 @@ func (c *Core) giveUp() {
 		c.emit(Persist{Record{Timeout: &promise, Locked: c.locked, High: c.high}})
 	}
 	c.emit(BroadcastTimeout{Timeout: t})
+	if t.Vote != nil {
+		c.onVote(*t.Vote) // everyone collects what a crashed leader cannot
+	}
 	c.take(&t)
 }
 
