@@ -1,0 +1,252 @@
+package sync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/starlingmesh/starling/chain/types"
+	"github.com/starlingmesh/starling/crypto/hash"
+)
+
+// Peers is how a syncer reaches others. Peers are named by opaque strings.
+type Peers interface {
+	// Candidates lists connected peers, those that surely hold the wanted
+	// block first.
+	Candidates(w Want) []string
+	// Request asks one peer.
+	Request(ctx context.Context, peer string, req Request) (Response, error)
+	// Bad reports a peer that answered with something that cannot be right.
+	Bad(peer string, reason error)
+	// Slow reports a peer that did not answer in time.
+	Slow(peer string)
+}
+
+// Engine takes what was fetched.
+type Engine interface {
+	Fetched(from string, blocks []*types.Block)
+}
+
+// Want is a block that the engine lacks, with its ancestors above a height.
+type Want struct {
+	Block   hash.Hash
+	Above   types.Height
+	Holders []string // peers who voted for it
+}
+
+// Config is what a syncer is made of. All fields are required.
+type Config struct {
+	Peers  Peers
+	Engine Engine
+	Logger *slog.Logger
+	// Backlog is how many decided blocks wait for execution; fetching waits
+	// while there are more than maxBacklog.
+	Backlog func() int
+	// Decided is the engine's highest decided height.
+	Decided func() types.Height
+}
+
+const (
+	parallel       = 4               // windows fetched at once
+	maxBacklog     = 4 * MaxBlocks   // blocks
+	requestTimeout = 5 * time.Second // per request
+	attempts       = 4               // peers asked for one window
+	pollInterval   = 20 * time.Millisecond
+)
+
+// ErrNoPeer means that nobody asked could serve a window.
+var ErrNoPeer = errors.New("no peer could serve the missing blocks")
+
+var errUnlinked = errors.New("blocks do not follow one another")
+
+// Syncer fetches what the engine lacks, one want at a time.
+type Syncer struct {
+	cfg   Config
+	wants chan Want
+}
+
+// New makes a syncer. Nothing runs before Run.
+func New(cfg Config) *Syncer { return &Syncer{cfg: cfg, wants: make(chan Want, 1)} }
+
+// Want asks for a block. While another fetch runs, only the latest want is
+// kept: the engine repeats what it still lacks. It never waits.
+func (s *Syncer) Want(w Want) {
+	for {
+		select {
+		case s.wants <- w:
+			return
+		default:
+		}
+		select {
+		case <-s.wants:
+		default:
+		}
+	}
+}
+
+// Run fetches until ctx ends.
+func (s *Syncer) Run(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case w := <-s.wants:
+			if w.Above < s.cfg.Decided() {
+				w.Above = s.cfg.Decided()
+			}
+			if err := s.fetch(ctx, w); err != nil && ctx.Err() == nil {
+				s.cfg.Logger.Debug("fetch blocks", "block", w.Block.Short(), "above", w.Above, "error", err)
+			}
+		}
+	}
+}
+
+// fetch brings one want home: first what one peer gives, and if that shows that
+// the node is far behind, the rest in parallel windows.
+func (s *Syncer) fetch(ctx context.Context, w Want) error {
+	first, tip, err := s.window(ctx, w, w.Above)
+	if err != nil {
+		return err
+	}
+	s.cfg.Engine.Fetched(first.from, first.blocks)
+	reached := first.last(w.Above)
+	if tip > reached {
+		s.cfg.Logger.Info("catching up", "height", reached, "target", tip)
+	}
+	for tip > reached && ctx.Err() == nil {
+		if err := s.room(ctx); err != nil {
+			return err
+		}
+		windows, err := s.windows(ctx, w, reached, tip)
+		before := reached
+		for _, win := range windows {
+			if win.first() != reached+1 {
+				break
+			}
+			s.cfg.Engine.Fetched(win.from, win.blocks)
+			reached = win.last(reached)
+		}
+		if reached == before {
+			return errors.Join(err, ErrNoPeer)
+		}
+	}
+	return ctx.Err()
+}
+
+// room waits until execution has caught up with what was fetched before.
+func (s *Syncer) room(ctx context.Context) error {
+	tick := time.NewTicker(pollInterval)
+	defer tick.Stop()
+	for s.cfg.Backlog() > maxBacklog {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+	return nil
+}
+
+// windows fetches the next few windows at once, each from another peer.
+func (s *Syncer) windows(ctx context.Context, w Want, reached, tip types.Height) ([]run, error) {
+	out := make([]run, parallel)
+	var g errgroup.Group
+	for i := range out {
+		above := reached + types.Height(i)*MaxBlocks
+		if above >= tip {
+			break
+		}
+		g.Go(func() error {
+			var err error
+			out[i], _, err = s.window(ctx, w, above)
+			return err
+		})
+	}
+	return out, g.Wait()
+}
+
+// run is a checked sequence of blocks from one peer.
+type run struct {
+	from   string
+	blocks []*types.Block
+}
+
+func (r run) first() types.Height {
+	if len(r.blocks) == 0 {
+		return 0
+	}
+	return r.blocks[0].Height
+}
+
+func (r run) last(above types.Height) types.Height { return above + types.Height(len(r.blocks)) }
+
+// window asks peers, in an order drawn anew, until one serves the blocks above
+// a height.
+func (s *Syncer) window(ctx context.Context, w Want, above types.Height) (run, types.Height, error) {
+	err := ErrNoPeer
+	for i, peer := range shuffled(s.cfg.Peers.Candidates(w), len(w.Holders)) {
+		if i == attempts || ctx.Err() != nil {
+			break
+		}
+		r, tip, askErr := s.ask(ctx, peer, Request{Above: above, Block: w.Block})
+		if askErr == nil && len(r.blocks) > 0 {
+			return r, tip, nil
+		}
+		if askErr != nil {
+			err = fmt.Errorf("peer %s: %w", peer, askErr)
+		}
+	}
+	return run{}, 0, err
+}
+
+// shuffled mixes the first n peers among themselves, and the rest likewise.
+func shuffled(peers []string, n int) []string {
+	n = min(n, len(peers))
+	mix := func(p []string) { rand.Shuffle(len(p), func(i, j int) { p[i], p[j] = p[j], p[i] }) }
+	mix(peers[:n])
+	mix(peers[n:])
+	return peers
+}
+
+func (s *Syncer) ask(ctx context.Context, peer string, req Request) (run, types.Height, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	resp, err := s.cfg.Peers.Request(ctx, peer, req)
+	if err != nil {
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			s.cfg.Peers.Slow(peer)
+		}
+		return run{}, 0, err
+	}
+	r, err := decode(peer, req, resp)
+	if err != nil {
+		s.cfg.Peers.Bad(peer, err)
+		return run{}, 0, err
+	}
+	return r, resp.Tip, nil
+}
+
+// decode checks what can be checked without the chain: that the blocks are
+// blocks, and each is the certified parent of the next.
+func decode(peer string, req Request, resp Response) (run, error) {
+	r := run{from: peer}
+	if len(resp.Blocks) > MaxBlocks {
+		return r, fmt.Errorf("%d blocks in one response", len(resp.Blocks))
+	}
+	for i, raw := range resp.Blocks {
+		b, err := types.DecodeBlock(raw)
+		if err != nil {
+			return r, err
+		}
+		if b.Height != req.Above+1+types.Height(i) || i > 0 && b.Parent() != r.blocks[i-1].Hash() {
+			return r, fmt.Errorf("block %d: %w", b.Height, errUnlinked)
+		}
+		r.blocks = append(r.blocks, b)
+	}
+	return r, nil
+}
