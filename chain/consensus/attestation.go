@@ -3,6 +3,7 @@ package consensus
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/starlingmesh/starling/chain/types"
@@ -18,6 +19,7 @@ var ErrStateCert = errors.New("bad state certificate")
 const (
 	claimsKept   = 64
 	attestations = 4
+	certsKept    = 16
 )
 
 // Attestations turns executed states into state certificates. Each validator
@@ -34,8 +36,9 @@ type Attestations struct {
 	executed map[types.Height]types.StateClaim // own results
 	own      []types.Attestation               // newest last
 	shares   map[types.StateClaim]map[types.ValidatorIndex][]byte
-	best     *types.StateCert // highest known
-	carried  types.Height     // highest carried by a decided block
+	best     *types.StateCert   // highest known
+	recent   []*types.StateCert // known ones, ascending
+	carried  types.Height       // highest carried by a decided block
 }
 
 // NewAttestations starts empty; self is nil for a node that is no validator.
@@ -155,7 +158,7 @@ func (a *Attestations) Best() *types.StateCert {
 			for _, s := range shares {
 				signers.Set(int(s.Voter))
 			}
-			a.best = &types.StateCert{StateClaim: claim, Signers: signers, Signature: aggregate}
+			a.learn(&types.StateCert{StateClaim: claim, Signers: signers, Signature: aggregate})
 		}
 	}
 	if a.best == nil || a.best.Height <= a.carried {
@@ -179,7 +182,7 @@ func (a *Attestations) Check(cert *types.StateCert) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if cert.Height > a.bestHeight() {
-		a.best = cert
+		a.learn(cert)
 	}
 	if mine, ok := a.executed[cert.Height]; ok && mine != cert.StateClaim {
 		return diverged(mine, cert.StateClaim)
@@ -194,12 +197,26 @@ func (a *Attestations) Carried(cert *types.StateCert) {
 	a.carried = max(a.carried, cert.Height)
 }
 
-// Latest is the highest state certificate known that this node has executed up
-// to, nil before the first.
-func (a *Attestations) Latest() *types.StateCert {
+// learn notes a checked certificate that is higher than all before.
+func (a *Attestations) learn(cert *types.StateCert) {
+	a.best = cert
+	a.recent = append(a.recent, cert)
+	if len(a.recent) > certsKept {
+		a.recent = a.recent[1:]
+	}
+}
+
+// Provable is the highest state certificate known for a state not above a height,
+// nil if there is none.
+func (a *Attestations) Provable(executed types.Height) *types.StateCert {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.best
+	for _, cert := range slices.Backward(a.recent) {
+		if cert.Height <= executed {
+			return cert
+		}
+	}
+	return nil
 }
 
 // VerifyStateCert checks a state certificate against a committee.

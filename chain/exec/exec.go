@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/starlingmesh/starling/canon"
 	"github.com/starlingmesh/starling/chain/consensus"
@@ -21,13 +22,6 @@ import (
 	"github.com/starlingmesh/starling/chain/types"
 	"github.com/starlingmesh/starling/crypto/hash"
 )
-
-// Verifier decodes the transactions of a block. Signatures of decided blocks
-// were checked by the quorum that voted; transactions verified here before are
-// not decoded again.
-type Verifier interface {
-	DecodeBlock(raws [][]byte) ([]*types.Tx, error)
-}
 
 // Executed is what a block came to.
 type Executed struct {
@@ -42,8 +36,9 @@ type Executor struct {
 	ledger   *ledger.Ledger
 	state    *state.State
 	store    *store.Store
-	decode   func(raws [][]byte) ([]*types.Tx, error)
+	decode   func(*types.Block) ([]*types.Tx, error)
 	listener func(Executed) error
+	keep     uint64
 
 	mu      sync.Mutex
 	pending []consensus.Decision // decided, not executed; ascending
@@ -52,16 +47,17 @@ type Executor struct {
 
 // New makes an executor. decode turns a block's transactions into typed ones;
 // listener is called after each commit, from the executor's goroutine, and may
-// stop it by an error.
-func New(l *ledger.Ledger, s *state.State, st *store.Store, decode func([][]byte) ([]*types.Tx, error), listener func(Executed) error) *Executor {
-	return &Executor{ledger: l, state: s, store: st, decode: decode, listener: listener, wake: make(chan struct{}, 1)}
+// stop it by an error. keep is how many of the newest blocks stay stored, 0 for
+// all.
+func New(l *ledger.Ledger, s *state.State, st *store.Store, keep uint64, decode func(*types.Block) ([]*types.Tx, error), listener func(Executed) error) *Executor {
+	return &Executor{ledger: l, state: s, store: st, keep: keep, decode: decode, listener: listener, wake: make(chan struct{}, 1)}
 }
 
 // Begin commits the genesis state if the state is empty. It returns the last
 // executed block and its certificate.
 func Begin(g *types.Genesis, l *ledger.Ledger, s *state.State, st *store.Store) (*types.Block, types.QC, error) {
 	genesis := g.Block()
-	if s.Version() == 0 && s.Root().IsZero() {
+	if s.Empty() {
 		changes, err := l.GenesisChanges()
 		if err != nil {
 			return nil, types.QC{}, err
@@ -73,27 +69,57 @@ func Begin(g *types.Genesis, l *ledger.Ledger, s *state.State, st *store.Store) 
 	if s.Version() == 0 {
 		return genesis, types.GenesisQC(genesis.Hash()), nil
 	}
-	return Tip(s.Version(), st)
+	d, err := Read(s.Version(), st)
+	return d.Block, d.Cert, err
 }
 
-// Tip reads an executed block and its certificate.
-func Tip(height uint64, st *store.Store) (*types.Block, types.QC, error) {
-	var cert types.QC
+// Read reads an executed block with its certificate and passage.
+func Read(height uint64, st *store.Store) (consensus.Decision, error) {
 	raw, err := st.Block(height)
 	if err != nil {
-		return nil, cert, fmt.Errorf("read block %d: %w", height, err)
+		return consensus.Decision{}, err
 	}
 	b, err := types.DecodeBlock(raw)
 	if err != nil {
-		return nil, cert, fmt.Errorf("read block %d: %w", height, err)
+		return consensus.Decision{}, fmt.Errorf("read block %d: %w", height, err)
 	}
+	var f storedFinality
 	if raw, err = st.Cert(height); err == nil {
-		err = canon.Unmarshal(raw, &cert)
+		err = canon.Unmarshal(raw, &f)
 	}
 	if err != nil {
-		return nil, cert, fmt.Errorf("read certificate %d: %w", height, err)
+		return consensus.Decision{}, fmt.Errorf("read certificate %d: %w", height, err)
 	}
-	return b, cert, nil
+	return consensus.Decision{Block: b, Cert: f.Cert, Passage: f.passage()}, nil
+}
+
+// storedFinality is what the store holds as a block's certificate: the QC that
+// certifies it, and when this node saw the phases (microseconds since 1970, 0
+// for not at all).
+type storedFinality struct {
+	_      struct{} `cbor:",toarray"`
+	Cert   types.QC
+	Phases [4]int64
+}
+
+func finality(d consensus.Decision) storedFinality {
+	f := storedFinality{Cert: d.Cert}
+	for i, t := range []time.Time{d.Passage.Prepare, d.Passage.Precommit, d.Passage.Commit, d.Passage.Decide} {
+		if !t.IsZero() {
+			f.Phases[i] = t.UnixMicro()
+		}
+	}
+	return f
+}
+
+func (f storedFinality) passage() consensus.Passage {
+	var t [4]time.Time
+	for i, us := range f.Phases {
+		if us != 0 {
+			t[i] = time.UnixMicro(us)
+		}
+	}
+	return consensus.Passage{Prepare: t[0], Precommit: t[1], Commit: t[2], Decide: t[3]}
 }
 
 // Decided queues the next decided block. It never waits.
@@ -157,7 +183,7 @@ func (x *Executor) execute(d consensus.Decision) error {
 	if uint64(b.Height) != x.state.Version()+1 {
 		return fmt.Errorf("execute block %d at state %d: %w", b.Height, x.state.Version(), ErrOutOfOrder)
 	}
-	txs, err := x.decode(b.Txs)
+	txs, err := x.decode(b)
 	if err != nil {
 		return fmt.Errorf("execute block %d: %w", b.Height, err)
 	}
@@ -165,7 +191,11 @@ func (x *Executor) execute(d consensus.Decision) error {
 	if err != nil {
 		return err
 	}
-	root, err := x.state.Commit(uint64(b.Height), result.Changes, x.store.Stage(entry(d, result)))
+	records := x.store.Stage(entry(d, result))
+	if h := uint64(b.Height); x.keep > 0 && h > x.keep {
+		records = append(records, x.store.Drop(h-x.keep)...)
+	}
+	root, err := x.state.Commit(uint64(b.Height), result.Changes, records)
 	if err != nil {
 		return fmt.Errorf("commit block %d: %w", b.Height, err)
 	}
@@ -180,7 +210,7 @@ func (x *Executor) execute(d consensus.Decision) error {
 func entry(d consensus.Decision, result ledger.Result) store.Entry {
 	e := store.Entry{
 		Height: uint64(d.Block.Height), Hash: d.Block.Hash(), Block: d.Block.Raw(),
-		Receipts: ledger.EncodeReceipts(result.Receipts), Cert: canon.MustMarshal(d.Cert),
+		Receipts: ledger.EncodeReceipts(result.Receipts), Cert: canon.MustMarshal(finality(d)),
 	}
 	for i, r := range result.Receipts {
 		if r.Code.Final() {

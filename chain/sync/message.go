@@ -21,7 +21,7 @@ type Request struct {
 
 // Response holds consecutive blocks from Request.Above + 1 on, possibly none.
 type Response struct {
-	_      struct{} `cbor:",toarray"`
+	_      struct{}     `cbor:",toarray"`
 	Tip    types.Height // the server's highest decided block
 	Blocks [][]byte
 }

@@ -12,7 +12,7 @@ import (
 const (
 	MaxTxBytes  = 64 << 10 // a whole signed transaction, bytes
 	MaxMemo     = 256      // bytes
-	MaxKeyBytes = 1 + 1056 // typed public key: RSA-8192 is the largest
+	MaxKeyBytes = 1063     // typed public key: RSA-8192 is the largest
 	MaxSigBytes = 1024     // RSA-8192 is the largest
 )
 

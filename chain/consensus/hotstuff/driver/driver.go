@@ -65,6 +65,7 @@ type Driver struct {
 	wanted    *hotstuff.BuildPayload // the payload to build
 	wantedAt  time.Time
 	build     *time.Timer
+	begun     types.Height // decided when the driver started
 	last      logged
 	lost      uint64
 }
@@ -104,6 +105,7 @@ func (d *Driver) Run(ctx context.Context) error {
 	defer close(d.done)
 	defer d.timer.Stop()
 	defer d.build.Stop()
+	d.begun = d.cfg.Core.DecidedHeight()
 	if err := d.step(hotstuff.Start{}); err != nil {
 		return err
 	}

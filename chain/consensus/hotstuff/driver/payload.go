@@ -28,7 +28,9 @@ func (d *Driver) propose(tick bool) error {
 	}
 	undecided := d.cfg.Core.Undecided(e.Parent.Hash())
 	txs, state := d.cfg.Chain.Payload(undecided)
-	if len(txs) == 0 && !e.Hurry && waited < d.cfg.IdleInterval {
+	// Until something is decided after a start, people wait to see that it works.
+	hurry := e.Hurry || d.cfg.Core.DecidedHeight() == d.begun
+	if len(txs) == 0 && !hurry && waited < d.cfg.IdleInterval {
 		if tick {
 			d.build.Reset(d.cfg.IdleInterval - waited)
 		}

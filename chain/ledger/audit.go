@@ -1,0 +1,67 @@
+package ledger
+
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/starlingmesh/starling/chain/types"
+)
+
+// Entries ranges over a whole state in any order. It stops when yield returns an
+// error, and returns it.
+type Entries func(yield func(key, value []byte) error) error
+
+// Audit recounts every account and compares the sum with the running totals and
+// with the genesis supply. It is independent of [Ledger.Execute] on purpose. The
+// error wraps [ErrCorrupt] if the books do not balance.
+func (l *Ledger) Audit(all Entries) (Totals, error) {
+	var held sum128
+	totals := map[string]types.Drops{}
+	err := all(func(key, value []byte) error {
+		switch a, isAccount := AddressOfKey(key); {
+		case isAccount:
+			account, err := DecodeAccount(value)
+			if err != nil {
+				return fmt.Errorf("audit account %s: %w: %w", a, ErrCorrupt, err)
+			}
+			held.add(account.Balance)
+		case bytes.Equal(key, supplyKey), bytes.Equal(key, burnedKey):
+			d, ok := decodeDrops(value)
+			if !ok {
+				return fmt.Errorf("audit %s: %w", key, ErrCorrupt)
+			}
+			totals[string(key)] = d
+		default:
+			return fmt.Errorf("audit: key %q is of no known type: %w", key, ErrCorrupt)
+		}
+		return nil
+	})
+	if err != nil {
+		return Totals{}, err
+	}
+	t := Totals{Supply: totals[string(supplyKey)], Burned: totals[string(burnedKey)]}
+	var want sum128
+	want.add(t.Supply)
+	if held != want {
+		return t, fmt.Errorf("audit: accounts hold %d:%d drops, the books say %d: %w", held.hi, held.lo, t.Supply, ErrCorrupt)
+	}
+	want.add(t.Burned)
+	if want != (sum128{lo: uint64(l.supply)}) {
+		return t, fmt.Errorf("audit: supply %s and burned %s do not make the genesis supply %s: %w", t.Supply, t.Burned, l.supply, ErrCorrupt)
+	}
+	return t, nil
+}
+
+// Accounts returns the accounts that the block changed, for those who follow
+// sequences and balances.
+func (r Result) Accounts() map[types.Address]Account {
+	out := make(map[types.Address]Account, len(r.Changes))
+	for _, c := range r.Changes {
+		if a, isAccount := AddressOfKey(c.Key); isAccount {
+			if account, err := DecodeAccount(c.Value); err == nil { // always: wellFormed has looked
+				out[a] = account
+			}
+		}
+	}
+	return out
+}

@@ -1,0 +1,99 @@
+package ledger
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// Code says what became of a transaction. Programs rely on the name, which is
+// what JSON shows; the numbers are part of the receipts' encoding and are never
+// reused.
+type Code uint8
+
+// Applied means that the transaction had its whole effect.
+const Applied Code = 1
+
+// Codes that claim the fee and use up the sequence number, without other effect.
+const (
+	Underfunded             Code = 16 // the sender cannot keep the reserve
+	DestinationBelowReserve Code = 17 // would create an account with less than the reserve
+	SelfPayment             Code = 18 // pays its own sender
+	AccessViolation         Code = 19 // touched state that it did not declare
+	InvariantBroken         Code = 20 // a defect of this program, see [Result.Defects]
+)
+
+// Codes without any effect; the same transaction may come again.
+const (
+	WrongChain         Code = 64
+	Expired            Code = 65
+	ExpiryTooFar       Code = 66
+	FeeTooLow          Code = 67
+	UnknownKind        Code = 68
+	NoAccount          Code = 69
+	SequencePast       Code = 70
+	SequenceFuture     Code = 71
+	CannotPayFee       Code = 72
+	FeeInvariantBroken Code = 73 // a defect of this program, see [Result.Defects]
+)
+
+var codeNames = map[Code]string{
+	Applied:                 "applied",
+	Underfunded:             "underfunded",
+	DestinationBelowReserve: "destination-below-reserve",
+	SelfPayment:             "self-payment",
+	AccessViolation:         "access-violation",
+	InvariantBroken:         "invariant-broken",
+	WrongChain:              "wrong-chain",
+	Expired:                 "expired",
+	ExpiryTooFar:            "expiry-too-far",
+	FeeTooLow:               "fee-too-low",
+	UnknownKind:             "unknown-kind",
+	NoAccount:               "no-account",
+	SequencePast:            "sequence-past",
+	SequenceFuture:          "sequence-future",
+	CannotPayFee:            "cannot-pay-fee",
+	FeeInvariantBroken:      "fee-invariant-broken",
+}
+
+// Codes lists every code in ascending order.
+func Codes() []Code { return slices.Sorted(maps.Keys(codeNames)) }
+
+// Final reports whether the transaction used up its sequence number: it was
+// applied or its fee was claimed, and it can never come again.
+func (c Code) Final() bool { return c >= Applied && c < WrongChain }
+
+// String returns the name.
+func (c Code) String() string {
+	if name, known := codeNames[c]; known {
+		return name
+	}
+	return fmt.Sprintf("code-%d", uint8(c))
+}
+
+// MarshalText implements [encoding.TextMarshaler].
+func (c Code) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (c *Code) UnmarshalText(text []byte) error {
+	for code, name := range codeNames {
+		if name == string(text) {
+			*c = code
+			return nil
+		}
+	}
+	return fmt.Errorf("result code %q is not known", text)
+}
+
+// refusals are the errors of [Ledger.Check] for the codes of [Ledger.admit].
+var refusals = map[Code]error{
+	WrongChain:     ErrWrongChain,
+	Expired:        ErrExpired,
+	ExpiryTooFar:   ErrExpiryTooFar,
+	FeeTooLow:      ErrFeeTooLow,
+	UnknownKind:    ErrUnknownKind,
+	NoAccount:      ErrNoAccount,
+	SequencePast:   ErrSequencePast,
+	SequenceFuture: errSequenceAhead,
+	CannotPayFee:   ErrCannotPayFee,
+}

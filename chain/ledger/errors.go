@@ -1,0 +1,25 @@
+package ledger
+
+import "errors"
+
+// Refusals of [Ledger.Check]. Each says what the sender can do about it.
+var (
+	ErrWrongChain    = errors.New("the transaction is for another network: sign it with this network's chain id")
+	ErrExpired       = errors.New("the transaction has expired: sign it again with a later expiry")
+	ErrExpiryTooFar  = errors.New("the expiry is too far ahead: sign it again with an earlier one")
+	ErrFeeTooLow     = errors.New("the fee is below the least that this network accepts: sign it again with a higher one")
+	ErrNoAccount     = errors.New("the account does not exist: send it at least the reserve first")
+	ErrSequencePast  = errors.New("the sequence number is used already: sign with the account's next one")
+	ErrCannotPayFee  = errors.New("the balance does not cover the fee")
+	ErrUnknownKind   = errors.New("transactions of this kind are not known here: is this node up to date?")
+	errSequenceAhead = errors.New("the sequence number is ahead of the account's next one")
+)
+
+// ErrCorrupt is wrapped when what the state holds cannot be: the node must stop.
+var ErrCorrupt = errors.New("the state is corrupt: restore this node from a snapshot or synchronise it anew")
+
+// ErrInvariant is wrapped by every [Defect].
+var ErrInvariant = errors.New("invariant broken")
+
+// ErrEncoding is wrapped by every refusal to decode an account or receipts.
+var ErrEncoding = errors.New("malformed encoding")

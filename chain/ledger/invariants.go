@@ -1,0 +1,212 @@
+package ledger
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/bits"
+
+	"github.com/starlingmesh/starling/chain/types"
+)
+
+// invariant is a law that every transaction keeps, whatever it does. It is shown
+// each entry that the transaction touched (nil means absent), then asked for its
+// verdict. One value serves one transaction. The shape is that of rippled's
+// InvariantCheck; the cost is proportional to the entries touched.
+type invariant interface {
+	visit(key, before, after []byte)
+	finish(tx *types.Tx, did outcome) error
+}
+
+// allInvariants is the registry. A law that holds only for some kinds of
+// transaction looks at the body's kind in finish.
+var allInvariants = []func(*Ledger) invariant{
+	func(*Ledger) invariant { return &wellFormed{} },
+	func(*Ledger) invariant { return &coinsConserved{} },
+	func(l *Ledger) invariant { return &feeInBounds{least: l.params.MinFee} },
+	func(l *Ledger) invariant { return &balancesCapped{most: l.supply} },
+	func(*Ledger) invariant { return &sequenceSteps{} },
+	func(l *Ledger) invariant { return &accountsFunded{reserve: l.params.Reserve} },
+	func(*Ledger) invariant { return &onlySenderPays{} },
+}
+
+// verify asks every invariant about what the view would commit.
+func (l *Ledger) verify(v *view, tx *types.Tx, code Code) error {
+	did := outcome{code: code, fee: v.fee, burned: v.burned}
+	var broken []error
+	for _, newLaw := range l.invariants {
+		law := newLaw(l)
+		for i := range v.cells {
+			if c := &v.cells[i]; c.loaded {
+				law.visit(c.key, c.before, c.after)
+			}
+		}
+		if err := law.finish(tx, did); err != nil {
+			broken = append(broken, fmt.Errorf("%w: %w", ErrInvariant, err))
+		}
+	}
+	return errors.Join(broken...)
+}
+
+// accountsIn decodes an account entry; other entries and undecodable ones, which
+// are wellFormed's business, give false.
+func accountsIn(key, before, after []byte) (a types.Address, was, is Account, ok bool) {
+	a, ok = AddressOfKey(key)
+	if !ok {
+		return a, was, is, false
+	}
+	var errWas, errIs error
+	if before != nil {
+		was, errWas = DecodeAccount(before)
+	}
+	if after != nil {
+		is, errIs = DecodeAccount(after)
+	}
+	return a, was, is, errWas == nil && errIs == nil
+}
+
+// wellFormed: every touched key is of a known type and its value decodes as that.
+type wellFormed struct{ err error }
+
+func (w *wellFormed) visit(key, _, after []byte) {
+	if _, isAccount := AddressOfKey(key); !isAccount {
+		w.err = fmt.Errorf("key %q is of no type that transactions may touch", key)
+		return
+	}
+	if after != nil {
+		if _, err := DecodeAccount(after); err != nil {
+			w.err = fmt.Errorf("key %q: %w", key, err)
+		}
+	}
+}
+
+func (w *wellFormed) finish(*types.Tx, outcome) error { return w.err }
+
+// coinsConserved: what accounts lost together is what was burned. Sums have 128
+// bits, so nothing wraps around unseen.
+type coinsConserved struct{ before, after sum128 }
+
+type sum128 struct{ hi, lo uint64 }
+
+func (s *sum128) add(d types.Drops) {
+	var carry uint64
+	s.lo, carry = bits.Add64(s.lo, uint64(d), 0)
+	s.hi += carry
+}
+
+func (c *coinsConserved) visit(key, before, after []byte) {
+	if _, was, is, ok := accountsIn(key, before, after); ok {
+		c.before.add(was.Balance)
+		c.after.add(is.Balance)
+	}
+}
+
+func (c *coinsConserved) finish(_ *types.Tx, did outcome) error {
+	explained := c.after
+	explained.add(did.burned)
+	if explained != c.before {
+		return fmt.Errorf("coins: accounts held %d:%d, now hold %d:%d, and %s was burned",
+			c.before.hi, c.before.lo, c.after.hi, c.after.lo, did.burned)
+	}
+	return nil
+}
+
+// feeInBounds: the fee is at least the network's and at most what was declared,
+// and it is all that is burned.
+type feeInBounds struct{ least types.Drops }
+
+func (*feeInBounds) visit(_, _, _ []byte) {}
+
+func (f *feeInBounds) finish(tx *types.Tx, did outcome) error {
+	if did.fee < f.least || did.fee > tx.Fee || did.burned != did.fee {
+		return fmt.Errorf("fee: charged %s and burned %s, declared %s, least %s", did.fee, did.burned, tx.Fee, f.least)
+	}
+	return nil
+}
+
+// balancesCapped: nobody holds more than there is.
+type balancesCapped struct {
+	most types.Drops
+	err  error
+}
+
+func (b *balancesCapped) visit(key, before, after []byte) {
+	if a, _, is, ok := accountsIn(key, before, after); ok && is.Balance > b.most {
+		b.err = fmt.Errorf("account %s holds %s of a supply of %s", a, is.Balance, b.most)
+	}
+}
+
+func (b *balancesCapped) finish(*types.Tx, outcome) error { return b.err }
+
+// sequenceSteps: the sender's sequence was the transaction's and is the next one;
+// nobody else's moves.
+type sequenceSteps struct{ moved []step }
+
+type step struct {
+	key     []byte
+	was, is uint64
+}
+
+func (s *sequenceSteps) visit(key, before, after []byte) {
+	if _, was, is, ok := accountsIn(key, before, after); ok && was.Sequence != is.Sequence {
+		s.moved = append(s.moved, step{key, was.Sequence, is.Sequence})
+	}
+}
+
+func (s *sequenceSteps) finish(tx *types.Tx, did outcome) error {
+	if len(s.moved) != 1 {
+		return fmt.Errorf("sequence: %d accounts moved theirs, want the sender's alone", len(s.moved))
+	}
+	m := s.moved[0]
+	if !bytes.Equal(m.key, types.AccountKey(tx.Sender())) || m.was != tx.Sequence || m.is != m.was+1 {
+		return fmt.Errorf("sequence: %q went from %d to %d in a transaction with sequence %d", m.key, m.was, m.is, tx.Sequence)
+	}
+	return nil
+}
+
+// accountsFunded: accounts appear only by a payment of at least the reserve, and
+// never vanish.
+type accountsFunded struct {
+	reserve types.Drops
+	created int
+	err     error
+}
+
+func (f *accountsFunded) visit(key, before, after []byte) {
+	a, _, is, ok := accountsIn(key, before, after)
+	switch {
+	case !ok:
+	case before != nil && after == nil:
+		f.err = fmt.Errorf("account %s vanished", a)
+	case before == nil && after != nil:
+		f.created++
+		if is.Balance < f.reserve {
+			f.err = fmt.Errorf("account %s was created with %s, less than the reserve of %s", a, is.Balance, f.reserve)
+		}
+	}
+}
+
+func (f *accountsFunded) finish(tx *types.Tx, did outcome) error {
+	if f.created > 1 || f.created == 1 && (tx.Body.Kind() != types.KindPayment || did.code != Applied) {
+		return fmt.Errorf("%d accounts were created by a %s (%s)", f.created, tx.Body.Kind(), did.code)
+	}
+	return f.err
+}
+
+// onlySenderPays: nobody but the sender loses coins.
+type onlySenderPays struct{ losers [][]byte }
+
+func (o *onlySenderPays) visit(key, before, after []byte) {
+	if _, was, is, ok := accountsIn(key, before, after); ok && is.Balance < was.Balance {
+		o.losers = append(o.losers, key)
+	}
+}
+
+func (o *onlySenderPays) finish(tx *types.Tx, _ outcome) error {
+	for _, key := range o.losers {
+		if !bytes.Equal(key, types.AccountKey(tx.Sender())) {
+			return fmt.Errorf("%q lost coins in a transaction that it did not sign", key)
+		}
+	}
+	return nil
+}

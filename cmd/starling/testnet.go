@@ -1,0 +1,101 @@
+package main
+
+import (
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/starlingmesh/starling/testnet"
+)
+
+func newTestnetCmd(a *app) *cobra.Command {
+	return group("testnet", "run whole networks on this machine",
+		"  starling testnet up\n  starling testnet up --nodes 7 --load 100 --for 60s\n  starling testnet chaos --kills 50 --seed 1",
+		newTestnetUpCmd(a), newTestnetChaosCmd(a))
+}
+
+const defaultTestnetDir = "starling-testnet"
+
+// testnetFlags are what both commands take.
+func testnetFlags(cmd *cobra.Command, o *testnet.Options) {
+	o.Shape = testnet.DefaultShape(4)
+	f := cmd.Flags()
+	f.IntVar(&o.Nodes, "nodes", o.Nodes, "how many validators")
+	f.StringVar(&o.Engine, "engine", o.Engine, "consensus engine")
+	f.StringVar(&o.Rule, "rule", o.Rule, "the engine's rule: three-phase or two-phase")
+	f.StringVar(&o.Dir, "dir", defaultTestnetDir, "where keys, ledgers and logs are; an existing network is resumed")
+}
+
+func newTestnetUpCmd(a *app) *cobra.Command {
+	var o testnet.Options
+	cmd := &cobra.Command{
+		Use:   "up",
+		Short: "start validators, show them at work, and audit them at the end",
+		Long: `Starts validators on loopback with real networking and real disks, prints where
+their APIs are and how to send a payment, and shows a line per node. Ctrl-C, or
+the end of --for, stops all of them; then their disks are compared: same blocks,
+same state, money that adds up, every accepted payment in a block. The exit code
+is 0 only if all of that holds.`,
+		Example: "  starling testnet up\n  starling testnet up --nodes 4 --load 300 --for 60s\n  starling testnet up --processes --rule two-phase",
+		Args:    exactly(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := a.completeTestnet(&o); err != nil {
+				return err
+			}
+			if err := o.Validate(); err != nil {
+				return &usageError{err}
+			}
+			_, err := testnet.Up(cmd.Context(), o)
+			return err
+		},
+	}
+	testnetFlags(cmd, &o)
+	cmd.Flags().IntVar(&o.Load, "load", 0, "payments a second to submit")
+	cmd.Flags().DurationVar(&o.For, "for", 0, "stop after this long (default: at Ctrl-C)")
+	cmd.Flags().BoolVar(&o.Processes, "processes", false, "run each validator in a process of its own")
+	return cmd
+}
+
+func newTestnetChaosCmd(a *app) *cobra.Command {
+	c := testnet.Chaos{Options: testnet.Options{Load: 50, Processes: true}}
+	cmd := &cobra.Command{
+		Use:   "chaos",
+		Short: "kill -9 validators at random moments under load, and audit that nothing is lost",
+		Long: `Runs a network of processes under load and kills one validator after another
+with -9, at moments drawn from the seed, waiting each time until it has caught up
+again. At the end the disks are audited as by testnet up.`,
+		Example: "  starling testnet chaos --kills 50 --seed 7",
+		Args:    exactly(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := a.completeTestnet(&c.Options); err != nil {
+				return err
+			}
+			if err := c.Validate(); err != nil {
+				return &usageError{err}
+			}
+			_, err := testnet.RunChaos(cmd.Context(), c)
+			return err
+		},
+	}
+	testnetFlags(cmd, &c.Options)
+	cmd.Flags().Lookup("dir").DefValue = "starling-chaos"
+	c.Dir = "starling-chaos"
+	cmd.Flags().IntVar(&c.Load, "load", c.Load, "payments a second to submit")
+	cmd.Flags().IntVar(&c.Kills, "kills", 50, "how many kills")
+	cmd.Flags().Uint64Var(&c.Seed, "seed", uint64(time.Now().UnixNano()), "decides who is killed and when")
+	return cmd
+}
+
+// completeTestnet fills in what comes from the process.
+func (a *app) completeTestnet(o *testnet.Options) error {
+	binary, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	o.Binary, o.JSON, o.Out, o.Remarks, o.Version = binary, a.json, a.stdout, a.stderr, readBuild().Version
+	o.Terminal = interactive(a.stdout) && !a.json
+	o.LogLevel = slog.LevelInfo
+	return nil
+}

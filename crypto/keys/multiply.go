@@ -1,0 +1,222 @@
+package keys
+
+import (
+	"github.com/consensys/gnark-crypto/ecc/secp256k1"
+	"github.com/consensys/gnark-crypto/ecc/secp256k1/fr"
+)
+
+// multiplication sums up many points times scalars (Pippenger's bucket method).
+// It beats the curve library's own for our sizes in two ways: scalars of 256
+// bits are split in two halves by the curve's endomorphism, so that they line up
+// with the weights of 128 bits; and points are added in affine coordinates, with
+// one field inversion for a whole round of additions. Variable time: for public
+// data only.
+type multiplication struct {
+	points  []point     // never infinity
+	scalars [][2]uint64 // below 2^128, little-endian words
+}
+
+func newMultiplication(size int) *multiplication {
+	return &multiplication{
+		points:  make([]point, 0, size),
+		scalars: make([][2]uint64, 0, size),
+	}
+}
+
+// addHalf adds p times a scalar below 2^128.
+func (m *multiplication) addHalf(p *point, k [2]uint64) {
+	m.points = append(m.points, *p)
+	m.scalars = append(m.scalars, k)
+}
+
+// add adds p times any scalar.
+func (m *multiplication) add(p *point, k *fr.Element) {
+	k1, neg1, k2, neg2 := split(k)
+	q := *p
+	if neg1 {
+		q.y.neg(&p.y)
+	}
+	m.addHalf(&q, k1)
+	q.x.mul(&p.x, &beta)
+	q.y = p.y
+	if neg2 {
+		q.y.neg(&p.y)
+	}
+	m.addHalf(&q, k2)
+}
+
+// window returns the width in bits of a digit that makes the sum cheapest, as
+// measured: a wider digit means fewer additions into more buckets.
+func (m *multiplication) window() int {
+	switch n := len(m.points); {
+	case n < 12:
+		return 3
+	case n < 40:
+		return 4
+	case n < 110:
+		return 5
+	case n < 400:
+		return 6
+	case n < 1200:
+		return 7
+	default:
+		return 8
+	}
+}
+
+func (m *multiplication) sum() point {
+	width := m.window()
+	b := newBuckets(width, len(m.points))
+	b.fill(m)
+	b.reduce()
+	return b.collect()
+}
+
+// buckets holds, for every digit position and every digit value but 0, the
+// points that have this digit there. Digits are signed: a negative one puts the
+// negated point into the bucket of its absolute value, which halves the buckets.
+type buckets struct {
+	width, windows, values int
+	start, count           []int32 // by bucket: window*values + value-1
+	points                 []point
+	lines                  slopes
+}
+
+func newBuckets(width, points int) *buckets {
+	windows := 128/width + 1 // one bit more than 128 for the last carry
+	values := 1 << (width - 1)
+	return &buckets{
+		width: width, windows: windows, values: values,
+		start: make([]int32, windows*values), count: make([]int32, windows*values),
+		points: make([]point, points*windows),
+		lines:  newSlopes(points * windows / 2),
+	}
+}
+
+// fill sorts the points into their buckets by counting.
+func (b *buckets) fill(m *multiplication) {
+	digits := make([]int16, len(m.points)*b.windows)
+	for i, k := range m.scalars {
+		row := digits[i*b.windows : (i+1)*b.windows]
+		b.digits(row, k)
+		for w, d := range row {
+			if d != 0 {
+				b.count[w*b.values+int(max(d, -d))-1]++
+			}
+		}
+	}
+	var total int32
+	for i, n := range b.count {
+		b.start[i] = total
+		total += n
+		b.count[i] = 0
+	}
+	for w := range b.windows {
+		for i := range m.points {
+			d := digits[i*b.windows+w]
+			if d == 0 {
+				continue
+			}
+			at := w*b.values + int(max(d, -d)) - 1
+			p := &b.points[b.start[at]+b.count[at]]
+			*p = m.points[i]
+			if d < 0 {
+				p.y.neg(&p.y)
+			}
+			b.count[at]++
+		}
+	}
+}
+
+// digits writes k in base 2^width with digits in (-2^(width-1), 2^(width-1)].
+func (b *buckets) digits(out []int16, k [2]uint64) {
+	mask := uint64(1)<<b.width - 1
+	var carry uint64
+	for w := range out {
+		d := k[0]&mask + carry
+		k[0] = k[0]>>b.width | k[1]<<(64-b.width)
+		k[1] >>= b.width
+		carry = 0
+		if d > uint64(b.values) {
+			carry = 1
+		}
+		out[w] = int16(d) - int16(carry<<b.width)
+	}
+}
+
+// reduce adds up the points of every bucket, in rounds: each adds neighbours in
+// all buckets, so that a bucket of n points is one point after log2(n) rounds.
+func (b *buckets) reduce() {
+	for {
+		b.lines.reset()
+		b.neighbours(func(_, p, q *point) { b.lines.prepare(p, q) })
+		if len(b.lines.values) == 0 {
+			return
+		}
+		b.lines.invert()
+		b.neighbours(b.lines.add)
+		for i, count := range b.count {
+			if count&1 == 1 {
+				row := b.points[b.start[i] : b.start[i]+count]
+				row[count/2] = row[count-1]
+			}
+			b.count[i] = (count + 1) / 2
+		}
+	}
+}
+
+// neighbours calls f for every pair of neighbours in a bucket with the place for
+// their sum.
+func (b *buckets) neighbours(f func(sum, p, q *point)) {
+	for i, count := range b.count {
+		row := b.points[b.start[i] : b.start[i]+count]
+		for j := 0; j+1 < len(row); j += 2 {
+			f(&row[j/2], &row[j], &row[j+1])
+		}
+	}
+}
+
+// collect returns sum over windows of 2^(width*window) * sum of value*bucket.
+// The inner sums of all windows go in step, to share inversions: adding up the
+// running sums from the highest bucket down counts every bucket value times.
+func (b *buckets) collect() point {
+	running, total := make([]point, b.windows), make([]point, b.windows)
+	var infinity point
+	for v := b.values - 1; v >= -1; v-- {
+		b.lines.reset()
+		next := func(w int) *point {
+			if at := w*b.values + v; v >= 0 && b.count[at] > 0 {
+				return &b.points[b.start[at]]
+			}
+			return &infinity
+		}
+		for w := range total {
+			b.lines.prepare(&total[w], &running[w])
+			b.lines.prepare(&running[w], next(w))
+		}
+		b.lines.invert()
+		for w := range total {
+			b.lines.add(&total[w], &total[w], &running[w])
+			b.lines.add(&running[w], &running[w], next(w))
+		}
+	}
+	return combine(total, b.width)
+}
+
+// combine returns sum of 2^(width*i) * totals[i]. The doublings depend on each
+// other, so nothing shares an inversion; the curve library's coordinates need
+// none.
+func combine(totals []point, width int) point {
+	var sum secp256k1.G1Jac // infinity: Z is zero
+	for i := len(totals) - 1; i >= 0; i-- {
+		for range width {
+			sum.DoubleAssign()
+		}
+		if p := &totals[i]; !p.isInfinity() {
+			sum.AddMixed(&secp256k1.G1Affine{X: p.x.element(), Y: p.y.element()})
+		}
+	}
+	var affine secp256k1.G1Affine
+	affine.FromJacobian(&sum)
+	return pointOf(&affine)
+}

@@ -1,0 +1,158 @@
+package api
+
+import (
+	"encoding/hex"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"github.com/starlingmesh/starling/chain/types"
+	"github.com/starlingmesh/starling/crypto/hash"
+)
+
+// renderer writes records as the network's people read them.
+type renderer struct {
+	genesis *types.Genesis
+	set     *types.ValidatorSet
+}
+
+func dropsText(d types.Drops) string { return strconv.FormatUint(uint64(d), 10) }
+
+func (r renderer) status(s Status) Status {
+	g := r.genesis
+	s.Network, s.ChainID, s.AddressPrefix, s.Engine = g.Network, g.ChainID(), g.AddressPrefix, g.Engine+" "+g.Rule
+	s.MinFee, s.MinFeeDrops = g.Params.MinFee.String(), dropsText(g.Params.MinFee)
+	s.Reserve, s.ReserveDrops = g.Params.Reserve.String(), dropsText(g.Params.Reserve)
+	s.MaxExpiry = uint64(g.Params.MaxExpiry)
+	return s
+}
+
+func (r renderer) proposer(b *types.Block) string {
+	if b.Height == 0 || int(b.Proposer) >= r.set.Len() {
+		return ""
+	}
+	return r.set.At(b.Proposer).Name
+}
+
+// summary is a block without its transactions.
+func (r renderer) summary(rec BlockRecord) Block {
+	b := rec.Block
+	v := Block{
+		Height: uint64(b.Height), Hash: b.Hash(), Parent: b.Parent(), View: uint64(b.View),
+		Proposer: r.proposer(b), Time: time.UnixMilli(b.Time).UTC(),
+		SizeBytes: len(b.Raw()), TxCount: len(b.Txs), Passage: phases(rec.Passage),
+	}
+	if !rec.StateRoot.IsZero() {
+		v.StateRoot = &rec.StateRoot
+	}
+	if rec.Certificate.View > 0 {
+		v.Certificate = r.certificate(rec.Certificate)
+	}
+	return v
+}
+
+func (r renderer) block(rec BlockRecord) Block {
+	v := r.summary(rec)
+	for i, raw := range rec.Block.Txs {
+		tx, err := types.DecodeTx(raw)
+		t := TxRecord{Status: TxDecided, Tx: tx, Height: rec.Block.Height, Block: v.Hash, Index: i}
+		if err == nil {
+			t.ID = tx.ID()
+		}
+		if i < len(rec.Results) {
+			t.Result = rec.Results[i]
+			t.ID = t.Result.ID
+		}
+		v.Txs = append(v.Txs, r.tx(t))
+	}
+	return v
+}
+
+func (r renderer) certificate(qc types.QC) *Certificate {
+	c := &Certificate{
+		View: uint64(qc.View), Signers: []string{}, Bitmap: hex.EncodeToString(qc.Signers),
+		Power: r.set.PowerOf(qc.Signers), Quorum: r.set.Quorum(), Signature: hex.EncodeToString(qc.Signature),
+	}
+	for i, v := range r.set.All() {
+		if qc.Signers.Has(int(i)) {
+			c.Signers = append(c.Signers, v.Name)
+		}
+	}
+	return c
+}
+
+func phases(p Passage) (out []Phase) {
+	var first time.Time
+	for _, ph := range []struct {
+		name string
+		at   time.Time
+	}{{"prepare", p.Prepare}, {"precommit", p.Precommit}, {"commit", p.Commit}, {"decide", p.Decide}} {
+		if ph.at.IsZero() {
+			continue
+		}
+		if first.IsZero() {
+			first = ph.at
+		}
+		offset := float64(ph.at.Sub(first).Microseconds()) / 1000
+		out = append(out, Phase{ph.name, ph.at.UTC().Truncate(time.Millisecond), offset})
+	}
+	return out
+}
+
+func (r renderer) tx(rec TxRecord) Tx {
+	v := Tx{ID: rec.ID, Status: rec.Status}
+	if rec.Status == TxDecided {
+		v.Height, v.Block, v.Index = uint64(rec.Height), &rec.Block, &rec.Index
+		if rec.Result.Code != "" {
+			v.Success, v.Code = &rec.Result.Success, rec.Result.Code
+		}
+	}
+	if tx := rec.Tx; tx != nil {
+		v.Kind, v.Sender = tx.Body.Kind().String(), tx.Sender().Format(r.genesis.AddressPrefix)
+		v.Sequence, v.Expiry = tx.Sequence, uint64(tx.Expiry)
+		v.Fee, v.FeeDrops = tx.Fee.String(), dropsText(tx.Fee)
+		v.Memo, v.MemoHex = memo(tx.Memo)
+		if p, ok := tx.Body.(*types.Payment); ok {
+			v.To = p.To.Format(r.genesis.AddressPrefix)
+			v.Amount, v.AmountDrops = p.Amount.String(), dropsText(p.Amount)
+		}
+	}
+	return v
+}
+
+// memo shows text as text, and as hexadecimal what could forge a terminal.
+func memo(b []byte) (text, inHex string) {
+	if !utf8.Valid(b) {
+		return "", hex.EncodeToString(b)
+	}
+	for _, c := range string(b) {
+		if !strconv.IsPrint(c) {
+			return "", hex.EncodeToString(b)
+		}
+	}
+	return string(b), ""
+}
+
+func (r renderer) account(a types.Address, rec AccountRecord) Account {
+	return Account{
+		Address: a.Format(r.genesis.AddressPrefix), Exists: rec.Exists,
+		Balance: rec.Balance.String(), BalanceDrops: dropsText(rec.Balance),
+		Sequence: rec.Sequence, NextSequence: max(rec.Sequence, rec.NextSequence), Height: uint64(rec.Height),
+	}
+}
+
+func (r renderer) proof(a types.Address, rec ProofRecord) Proof {
+	return Proof{Account: r.account(a, rec.AccountRecord), Root: rec.Root, Proof: hex.EncodeToString(rec.Bundle)}
+}
+
+func (r renderer) submitted(res SubmitResult) (SubmitItem, bool) {
+	item := SubmitItem{Accepted: res.Err == nil}
+	if res.ID != (hash.Hash{}) {
+		item.ID = &res.ID
+	}
+	var defect bool
+	if res.Err != nil {
+		item.Error, defect = problemOf(res.Err)
+	}
+	return item, defect
+}

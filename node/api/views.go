@@ -1,0 +1,183 @@
+package api
+
+import (
+	"time"
+
+	"github.com/starlingmesh/starling/crypto/hash"
+)
+
+// Amounts are shown twice: in coins for people, and in drops (a millionth of a
+// coin) for programs, both as text, because JSON numbers lose digits.
+
+// Status is the answer of GET /v1/status.
+type Status struct {
+	Network       string    `json:"network" doc:"the network's name"`
+	ChainID       hash.Hash `json:"chain_id" doc:"hash of the genesis"`
+	AddressPrefix string    `json:"address_prefix" doc:"beginning of every address"`
+	Engine        string    `json:"engine" doc:"consensus engine and rule"`
+	Version       string    `json:"version" doc:"of the node's program"`
+
+	PeerID    string   `json:"peer_id" doc:"the node's identity in the mesh"`
+	Addresses []string `json:"addresses" doc:"multiaddrs to reach the node by"`
+	Validator string   `json:"validator,omitempty" doc:"the validator's name, if this node votes"`
+	Peers     int      `json:"peers" doc:"connected nodes"`
+
+	Height      uint64    `json:"height" doc:"of the newest decided block"`
+	Head        hash.Hash `json:"head" doc:"its hash"`
+	HeadTime    time.Time `json:"head_time" doc:"its time"`
+	View        uint64    `json:"view" doc:"what consensus is working on"`
+	StateHeight uint64    `json:"state_height" doc:"newest executed block"`
+	StateRoot   hash.Hash `json:"state_root" doc:"the state after it"`
+	Syncing     bool      `json:"syncing" doc:"the node is catching up"`
+
+	MempoolTxs   int   `json:"mempool_txs" doc:"transactions that wait"`
+	MempoolBytes int64 `json:"mempool_bytes" doc:"their size"`
+
+	MinFee       string `json:"min_fee" doc:"least fee, coins"`
+	MinFeeDrops  string `json:"min_fee_drops" doc:"least fee, drops"`
+	Reserve      string `json:"reserve" doc:"least balance of a new account, coins"`
+	ReserveDrops string `json:"reserve_drops" doc:"least balance of a new account, drops"`
+	MaxExpiry    uint64 `json:"max_expiry" doc:"how many blocks ahead a transaction may expire"`
+
+	Started time.Time `json:"started" doc:"when the node started"`
+}
+
+// Health is the answer of GET /v1/health.
+type Health struct {
+	Live    bool     `json:"live" doc:"the process does its work"`
+	Ready   bool     `json:"ready" doc:"requests are answered with fresh data"`
+	Reasons []string `json:"reasons" doc:"why not"`
+}
+
+// Peer is a connected node.
+type Peer struct {
+	ID        string    `json:"id"`
+	Address   string    `json:"address" doc:"multiaddr"`
+	Inbound   bool      `json:"inbound" doc:"the peer called us"`
+	Validator string    `json:"validator,omitempty" doc:"its name, if it is a validator"`
+	Agent     string    `json:"agent,omitempty" doc:"its program"`
+	LatencyMS float64   `json:"latency_ms" doc:"round trip, 0 if not measured"`
+	Since     time.Time `json:"since"`
+}
+
+// Validator is a member of the set that decides blocks.
+type Validator struct {
+	Index     int    `json:"index"`
+	Name      string `json:"name"`
+	Power     uint64 `json:"power"`
+	Identity  string `json:"identity" doc:"peer id"`
+	Key       string `json:"key" doc:"BLS public key, hexadecimal"`
+	Self      bool   `json:"self" doc:"this node"`
+	Connected bool   `json:"connected" doc:"to this node"`
+	Leader    bool   `json:"leader" doc:"of the current view"`
+}
+
+// Certificate is a quorum's signature under a block.
+type Certificate struct {
+	View      uint64   `json:"view"`
+	Signers   []string `json:"signers" doc:"names of the validators that signed"`
+	Bitmap    string   `json:"bitmap" doc:"the same by index, hexadecimal"`
+	Power     uint64   `json:"power" doc:"voting power that signed"`
+	Quorum    uint64   `json:"quorum" doc:"voting power needed"`
+	Signature string   `json:"signature" doc:"aggregate BLS signature, hexadecimal"`
+}
+
+// Phase is when this node saw a phase reached.
+type Phase struct {
+	Name     string    `json:"name" enum:"prepare,precommit,commit,decide"`
+	Time     time.Time `json:"time"`
+	OffsetMS float64   `json:"offset_ms" doc:"since the first phase that was seen"`
+}
+
+// Block is a decided block.
+type Block struct {
+	Height      uint64       `json:"height"`
+	Hash        hash.Hash    `json:"hash"`
+	Parent      hash.Hash    `json:"parent"`
+	View        uint64       `json:"view"`
+	Proposer    string       `json:"proposer" doc:"the validator's name"`
+	Time        time.Time    `json:"time" doc:"by the proposer's clock"`
+	SizeBytes   int          `json:"size_bytes"`
+	TxCount     int          `json:"tx_count"`
+	StateRoot   *hash.Hash   `json:"state_root,omitempty" doc:"after the block, once it is executed"`
+	Certificate *Certificate `json:"certificate,omitempty"`
+	Passage     []Phase      `json:"passage,omitempty" doc:"how the block passed through consensus, as this node saw it"`
+	Txs         []Tx         `json:"txs,omitempty" doc:"not in lists"`
+}
+
+// BlockList is a page of GET /v1/blocks.
+type BlockList struct {
+	Blocks []Block `json:"blocks" doc:"newest first"`
+	Next   uint64  `json:"next,omitempty" doc:"the next page's before; absent on the last page"`
+}
+
+// Tx is a transaction and what became of it.
+type Tx struct {
+	ID      hash.Hash  `json:"id"`
+	Status  TxStatus   `json:"status" enum:"pending,decided,expired"`
+	Height  uint64     `json:"height,omitempty" doc:"of the block, once decided"`
+	Block   *hash.Hash `json:"block,omitempty"`
+	Index   *int       `json:"index,omitempty" doc:"place in the block"`
+	Success *bool      `json:"success,omitempty" doc:"whether the ledger applied it; absent while the block is not executed, or not kept any more"`
+	Code    string     `json:"code,omitempty" doc:"the ledger's word for the result"`
+
+	Kind        string `json:"kind,omitempty"`
+	Sender      string `json:"sender,omitempty"`
+	Sequence    uint64 `json:"sequence"`
+	To          string `json:"to,omitempty"`
+	Amount      string `json:"amount,omitempty" doc:"coins"`
+	AmountDrops string `json:"amount_drops,omitempty"`
+	Fee         string `json:"fee,omitempty" doc:"coins"`
+	FeeDrops    string `json:"fee_drops,omitempty"`
+	Expiry      uint64 `json:"expiry,omitempty" doc:"last height at which it may be applied"`
+	Memo        string `json:"memo,omitempty"`
+	MemoHex     string `json:"memo_hex,omitempty" doc:"instead of memo, if it is not text"`
+}
+
+// Final reports whether the status will not change any more.
+func (t *Tx) Final() bool { return t.Status != TxPending }
+
+// Account is the answer of GET /v1/balance.
+type Account struct {
+	Address      string `json:"address"`
+	Exists       bool   `json:"exists"`
+	Balance      string `json:"balance" doc:"coins"`
+	BalanceDrops string `json:"balance_drops"`
+	Sequence     uint64 `json:"sequence" doc:"of the next transaction, by the executed state"`
+	NextSequence uint64 `json:"next_sequence" doc:"the same, counting what waits in the mempool"`
+	Height       uint64 `json:"height" doc:"the state's"`
+}
+
+// Proof is the answer of GET /v1/proof: the account as this node sees it, and
+// what convinces somebody who trusts only the genesis.
+type Proof struct {
+	Account
+	Root  hash.Hash `json:"root" doc:"the state's root"`
+	Proof string    `json:"proof" doc:"canonical CBOR, hexadecimal; verify it with starling light verify"`
+}
+
+// SubmitRequest is the JSON body of POST /v1/tx.
+type SubmitRequest struct {
+	Tx string `json:"tx" doc:"signed transaction, hexadecimal"`
+}
+
+// SubmitManyRequest is the JSON body of POST /v1/txs.
+type SubmitManyRequest struct {
+	Txs []string `json:"txs" maxItems:"1000" doc:"signed transactions, hexadecimal"`
+}
+
+// SubmitItem is what became of one transaction of a batch.
+type SubmitItem struct {
+	ID       *hash.Hash `json:"id,omitempty" doc:"absent if the bytes are no transaction"`
+	Accepted bool       `json:"accepted"`
+	Error    *Problem   `json:"error,omitempty"`
+}
+
+// SubmitManyReply is the answer of POST /v1/txs.
+type SubmitManyReply struct {
+	Accepted int          `json:"accepted"`
+	Results  []SubmitItem `json:"results" doc:"in the order of the request"`
+}
+
+// MaxBatch is the most transactions in one POST /v1/txs.
+const MaxBatch = 1000

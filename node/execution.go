@@ -1,0 +1,51 @@
+package node
+
+import (
+	"time"
+
+	"github.com/starlingmesh/starling/chain/exec"
+	"github.com/starlingmesh/starling/chain/types"
+	"github.com/starlingmesh/starling/crypto/hash"
+	"github.com/starlingmesh/starling/node/events"
+)
+
+// executed follows each executed block: mempool, attestation, those who wait,
+// subscribers, metrics.
+func (n *Node) executed(x exec.Executed) error {
+	b := x.Block
+	claim := types.StateClaim{Height: b.Height, Block: b.Hash(), Root: x.Root}
+	if err := n.attestations.Executed(claim); err != nil {
+		return err
+	}
+	for _, d := range x.Result.Defects {
+		n.log.Error("invariant broken by a transaction: this is a defect of this program", "tx", d.Tx.String(), "error", d.Err)
+	}
+	n.intake.Executed(b.Height, x.Result.Accounts())
+	n.tell(x)
+	return nil
+}
+
+// tell publishes what a block came to.
+func (n *Node) tell(x exec.Executed) {
+	b := x.Block
+	took := int64(0)
+	if p := x.Passage; !p.Prepare.IsZero() && !p.Decide.IsZero() {
+		took = p.Decide.Sub(p.Prepare).Milliseconds()
+		n.metrics.decide.Observe(p.Decide.Sub(p.Prepare).Seconds())
+	}
+	n.metrics.height.Set(float64(b.Height))
+	n.metrics.txs.Add(float64(len(b.Txs)))
+	n.hub.Publish(events.Block{
+		Height: uint64(b.Height), Hash: b.Hash(), View: uint64(b.View), Proposer: n.committee.Set().At(b.Proposer).Name,
+		Txs: len(b.Txs), Time: time.UnixMilli(b.Time), DecideMS: took,
+	})
+	final := make([]hash.Hash, 0, len(x.Result.Receipts))
+	for _, r := range x.Result.Receipts {
+		if r.Code.Final() {
+			final = append(final, r.Tx)
+			n.hub.Publish(events.Transaction{ID: r.Tx, Status: "decided", Height: uint64(b.Height), Code: r.Code.String()})
+		}
+	}
+	n.waiters.wake(final...)
+	n.lastBlock.Store(&lastBlock{height: b.Height, hash: b.Hash(), time: b.Time})
+}

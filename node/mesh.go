@@ -1,0 +1,310 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+
+	"github.com/starlingmesh/starling/canon"
+	"github.com/starlingmesh/starling/chain/consensus"
+	"github.com/starlingmesh/starling/chain/sync"
+	"github.com/starlingmesh/starling/chain/types"
+	"github.com/starlingmesh/starling/crypto/bls"
+	"github.com/starlingmesh/starling/crypto/hash"
+	"github.com/starlingmesh/starling/dht"
+	"github.com/starlingmesh/starling/net/gossip"
+	"github.com/starlingmesh/starling/net/p2p"
+	"github.com/starlingmesh/starling/net/rpc"
+)
+
+// ballot is a vote and the voter's newest attestations, which ride along.
+type ballot struct {
+	_            struct{} `cbor:",toarray"`
+	Vote         types.Vote
+	Attestations []types.Attestation
+}
+
+// mesh is everything through which the node talks to other nodes. It implements
+// consensus.Network for the engine and sync.Peers for the syncer.
+type mesh struct {
+	log       *slog.Logger
+	committee *consensus.Committee
+	self      *types.ValidatorIndex
+	peers     []peer.ID // of the validators, by index
+	host      *p2p.Host
+	discovery *dht.Discovery
+	gossip    *gossip.Gossip
+
+	proposals *gossip.Topic[*types.Block]
+	timeouts  *gossip.Topic[types.Timeout]
+	txs       *gossip.Topic[[][]byte]
+	ballots   *rpc.Mailbox[ballot]
+	blocks    rpc.Protocol[sync.Request, sync.Response]
+
+	outbox chan func(context.Context) error // what is to be gossiped
+	seen   *lru.Cache[types.View, int]      // proposals relayed, by view
+	want   func(sync.Want)
+	own    func() []types.Attestation
+}
+
+// received is what the node does with what comes in.
+type received struct {
+	proposal func(from peer.ID, b *types.Block)
+	timeout  func(types.Timeout)
+	vote     func(types.Vote)
+	attest   func(types.Attestation)
+	txs      func(ctx context.Context, raws [][]byte) (fresh bool, bad bool)
+	leader   func(types.View) types.ValidatorIndex
+	view     func() types.View
+	serve    func(context.Context, sync.Request) (sync.Response, error)
+	chain    hash.Hash
+	params   types.Params
+}
+
+const (
+	outboxSize   = 256
+	viewsBehind  = 2 // messages of older views are not relayed
+	perView      = 2 // proposals of one view that are relayed: the second proves a fault
+	ballotBytes  = 4 << 10
+	maxGossip    = 8 << 20
+	txBatchBytes = 256 << 10
+)
+
+// join sets up all topics and protocols. Nothing is handled before.
+func (m *mesh) join(network string, in received) error {
+	var err error
+	m.outbox = make(chan func(context.Context) error, outboxSize)
+	if m.seen, err = lru.New[types.View, int](4096); err != nil {
+		return err
+	}
+	block := canon.Codec[*types.Block]{
+		Encode: func(b *types.Block) ([]byte, error) { return b.Raw(), nil },
+		Decode: types.DecodeBlock,
+	}
+	if m.proposals, err = gossip.Join(m.gossip, gossip.Spec[*types.Block]{
+		Name: "proposal", Codec: block, PerSecond: 200, Handle: in.proposal,
+		Validate: func(_ context.Context, _ peer.ID, b *types.Block) gossip.Verdict { return m.judgeProposal(in, b) },
+	}); err != nil {
+		return err
+	}
+	if m.timeouts, err = gossip.Join(m.gossip, gossip.Spec[types.Timeout]{
+		Name: "timeout", Codec: canon.CBOR[types.Timeout](), PerSecond: 500,
+		Handle:   func(_ peer.ID, t types.Timeout) { in.timeout(t) },
+		Validate: func(_ context.Context, _ peer.ID, t types.Timeout) gossip.Verdict { return m.judgeTimeout(in, t) },
+	}); err != nil {
+		return err
+	}
+	if m.txs, err = gossip.Join(m.gossip, gossip.Spec[[][]byte]{
+		Name: "transactions", Codec: canon.CBOR[[][]byte](), PerSecond: 500,
+		Handle: func(peer.ID, [][]byte) {}, // admitted by the validator
+		Validate: func(ctx context.Context, _ peer.ID, raws [][]byte) gossip.Verdict {
+			switch fresh, bad := in.txs(ctx, raws); {
+			case bad:
+				return gossip.Reject
+			case fresh:
+				return gossip.Accept
+			}
+			return gossip.Ignore
+		},
+	}); err != nil {
+		return err
+	}
+	m.ballots = rpc.NewMailbox(m.host, rpc.Letters[ballot]{
+		ID: protocol.ID("/starling/" + network + "/vote/1"), Codec: canon.CBOR[ballot](), MaxSize: ballotBytes, PerSecond: 500,
+		Handle: func(from peer.ID, b ballot) { m.receiveBallot(in, from, b) },
+	}, m.log)
+	m.blocks = rpc.Protocol[sync.Request, sync.Response]{
+		ID:      protocol.ID("/starling/" + network + "/blocks/1"),
+		Request: canon.CBOR[sync.Request](), Response: canon.CBOR[sync.Response](),
+		MaxRequest: 256, MaxResponse: sync.MaxResponseBytes + maxGossip, Timeout: 10 * time.Second, PerPeer: 8,
+	}
+	rpc.Serve(m.host, m.blocks, m.log, func(ctx context.Context, _ peer.ID, req sync.Request) (sync.Response, error) {
+		return in.serve(ctx, req)
+	})
+	return nil
+}
+
+// judgeProposal is what every relaying node checks: cheap, and enough that only
+// the leader of a view can make others work.
+func (m *mesh) judgeProposal(in received, b *types.Block) gossip.Verdict {
+	if b.View+viewsBehind < in.view() {
+		return gossip.Ignore
+	}
+	size := 0
+	for _, tx := range b.Txs {
+		size += len(tx)
+	}
+	if b.Chain != in.chain || b.Proposer != in.leader(b.View) ||
+		uint64(size) > in.params.MaxBlockBytes || uint64(len(b.Txs)) > in.params.MaxBlockTxs ||
+		!m.committee.VerifyProposer(b) {
+		return gossip.Reject
+	}
+	count, _ := m.seen.Get(b.View)
+	if count >= perView {
+		return gossip.Ignore
+	}
+	m.seen.Add(b.View, count+1)
+	return gossip.Accept
+}
+
+func (m *mesh) judgeTimeout(in received, t types.Timeout) gossip.Verdict {
+	if t.View+viewsBehind < in.view() {
+		return gossip.Ignore
+	}
+	if t.High.View >= t.View || !m.committee.Verify(t.Voter, types.TimeoutMessage(in.chain, t.View, t.High.View), t.Signature) {
+		return gossip.Reject
+	}
+	return gossip.Accept
+}
+
+// receiveBallot takes a vote only from the voter itself: a forged one could
+// otherwise take the genuine one's place.
+func (m *mesh) receiveBallot(in received, from peer.ID, b ballot) {
+	if int(b.Vote.Voter) >= len(m.peers) || m.peers[b.Vote.Voter] != from || len(b.Attestations) > 16 {
+		m.host.Penalise(from, p2p.InvalidMessage)
+		return
+	}
+	for _, at := range b.Attestations {
+		if at.Voter != b.Vote.Voter {
+			m.host.Penalise(from, p2p.InvalidMessage)
+			return
+		}
+		in.attest(at)
+	}
+	in.vote(b.Vote)
+}
+
+// run gossips what is in the outbox until ctx ends.
+func (m *mesh) run(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case send := <-m.outbox:
+			if err := send(ctx); err != nil && ctx.Err() == nil {
+				m.log.Warn("gossip", "error", err)
+			}
+		}
+	}
+}
+
+func (m *mesh) post(send func(context.Context) error) {
+	select {
+	case m.outbox <- send:
+	default:
+		m.log.Warn("gossip outbox full, message dropped")
+	}
+}
+
+// BroadcastProposal implements consensus.Network.
+func (m *mesh) BroadcastProposal(b *types.Block) {
+	m.post(func(ctx context.Context) error { return m.proposals.Publish(ctx, b) })
+}
+
+// BroadcastTimeout implements consensus.Network.
+func (m *mesh) BroadcastTimeout(t types.Timeout) {
+	m.post(func(ctx context.Context) error { return m.timeouts.Publish(ctx, t) })
+}
+
+// publishTxs gossips accepted transactions in messages of a moderate size.
+func (m *mesh) publishTxs(raws [][]byte) {
+	for len(raws) > 0 {
+		n, size := 0, 0
+		for n < len(raws) && (n == 0 || size+len(raws[n]) <= txBatchBytes) {
+			size += len(raws[n])
+			n++
+		}
+		batch := raws[:n]
+		raws = raws[n:]
+		m.post(func(ctx context.Context) error { return m.txs.Publish(ctx, batch) })
+	}
+}
+
+// SendVote implements consensus.Network.
+func (m *mesh) SendVote(to types.ValidatorIndex, v types.Vote) {
+	if err := m.ballots.Send(m.peers[to], ballot{Vote: v, Attestations: m.own()}); err != nil {
+		m.log.Debug("send vote", "to", to, "error", err)
+	}
+}
+
+// Fetch implements consensus.Network.
+func (m *mesh) Fetch(block hash.Hash, above types.Height, holders bls.Bitmap) {
+	w := sync.Want{Block: block, Above: above}
+	for i := range holders.All() {
+		if i < len(m.peers) && m.peers[i] != m.host.ID() {
+			w.Holders = append(w.Holders, string(m.peers[i]))
+		}
+	}
+	m.want(w)
+}
+
+// Blame implements consensus.Network.
+func (m *mesh) Blame(v types.ValidatorIndex, from, reason string) {
+	m.log.Warn("protocol broken", "validator", v, "reason", reason)
+	if from != "" {
+		m.host.Penalise(peer.ID(from), p2p.BadBlock)
+	} else if int(v) < len(m.peers) {
+		m.host.Penalise(m.peers[v], p2p.InvalidMessage)
+	}
+}
+
+// Candidates implements sync.Peers.
+func (m *mesh) Candidates(w sync.Want) []string {
+	connected := map[string]bool{}
+	for _, id := range m.host.Network().Peers() {
+		if ok, err := m.host.Peerstore().SupportsProtocols(id, m.blocks.ID); err == nil && len(ok) > 0 {
+			connected[string(id)] = true
+		}
+	}
+	var out []string
+	for _, holder := range w.Holders {
+		if connected[holder] {
+			out = append(out, holder)
+			delete(connected, holder)
+		}
+	}
+	for id := range connected {
+		out = append(out, id)
+	}
+	return out
+}
+
+// Request implements sync.Peers.
+func (m *mesh) Request(ctx context.Context, to string, req sync.Request) (sync.Response, error) {
+	return rpc.Call(ctx, m.host, peer.ID(to), m.blocks, req)
+}
+
+// Bad implements sync.Peers.
+func (m *mesh) Bad(who string, reason error) {
+	m.log.Warn("peer served bad blocks", "peer", peer.ID(who).String(), "error", reason)
+	m.host.Penalise(peer.ID(who), p2p.BadBlock)
+}
+
+// Slow implements sync.Peers.
+func (m *mesh) Slow(who string) { m.host.Penalise(peer.ID(who), p2p.Slow) }
+
+// close leaves the mesh; the host goes last.
+func (m *mesh) close() error {
+	var err error
+	if m.ballots != nil {
+		m.ballots.Close()
+	}
+	if m.gossip != nil {
+		m.gossip.Close()
+	}
+	if m.discovery != nil {
+		if err = m.discovery.Close(); err != nil {
+			err = fmt.Errorf("close discovery: %w", err)
+		}
+	}
+	if m.host != nil {
+		err = errors.Join(err, m.host.Close())
+	}
+	return err
+}

@@ -1,0 +1,452 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/starlingmesh/starling/chain/consensus"
+	"github.com/starlingmesh/starling/chain/consensus/hotstuff"
+	"github.com/starlingmesh/starling/chain/consensus/hotstuff/driver"
+	"github.com/starlingmesh/starling/chain/exec"
+	"github.com/starlingmesh/starling/chain/journal"
+	"github.com/starlingmesh/starling/chain/ledger"
+	"github.com/starlingmesh/starling/chain/mempool"
+	"github.com/starlingmesh/starling/chain/state"
+	"github.com/starlingmesh/starling/chain/store"
+	chainsync "github.com/starlingmesh/starling/chain/sync"
+	"github.com/starlingmesh/starling/chain/types"
+	"github.com/starlingmesh/starling/crypto/hash"
+	"github.com/starlingmesh/starling/dht"
+	"github.com/starlingmesh/starling/net/gossip"
+	"github.com/starlingmesh/starling/net/p2p"
+	"github.com/starlingmesh/starling/node/api"
+	"github.com/starlingmesh/starling/node/config"
+	"github.com/starlingmesh/starling/node/events"
+)
+
+// Options are what a node is made of.
+type Options struct {
+	Config  config.Config
+	Genesis *types.Genesis
+	Keys    Keys
+	Version string
+	Log     *slog.Logger
+}
+
+// Node is one running participant. Its methods are safe for concurrent use.
+type Node struct {
+	cfg     config.Config
+	genesis *types.Genesis
+	chain   hash.Hash
+	version string
+	log     *slog.Logger
+	started time.Time
+
+	hub     *events.Hub
+	metrics *metrics
+	waiters waiters
+
+	db           *state.DB
+	state        *state.State
+	store        *store.Store
+	ledger       *ledger.Ledger
+	intake       *mempool.Intake
+	executor     *exec.Executor
+	committee    *consensus.Committee
+	self         *types.ValidatorIndex // nil: follows, does not vote
+	attestations *consensus.Attestations
+	votes        *journal.Journal
+	ordering     *ordering
+	engine       *driver.Driver
+	host         *p2p.Host
+	mesh         *mesh
+	syncer       *chainsync.Syncer
+	resumed      [][]byte // transactions accepted before a restart, to be gossiped again
+	api          *api.Server
+
+	lastBlock  atomic.Pointer[lastBlock]
+	halted     atomic.Pointer[error]
+	stopEngine context.CancelFunc
+	ctx        context.Context // of Run, for work that messages begin
+	group      *errgroup.Group
+	closeOnce  sync.Once
+	closeErr   error
+}
+
+type lastBlock struct {
+	height types.Height
+	hash   hash.Hash
+	time   int64
+}
+
+// New opens the disk, the network and the API, and restores where the node
+// stopped. Nothing moves before Run. A node that New returned must be run or
+// closed.
+func New(o Options) (_ *Node, err error) {
+	if err := errors.Join(o.Config.Validate(), o.Genesis.Validate()); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(o.Config.Home, 0o700); err != nil {
+		return nil, fmt.Errorf("make home: %w", err)
+	}
+	n := &Node{
+		cfg: o.Config, genesis: o.Genesis, chain: o.Genesis.ChainID(), version: o.Version, log: o.Log, started: time.Now(),
+		hub: events.NewHub(eventsKept), metrics: newMetrics(),
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, n.Close())
+		}
+	}()
+	for _, open := range []func(Keys) error{
+		n.openChain,     // database, state, store, ledger
+		n.openCommittee, // who validates, and whether this node does
+		n.openMempool,   // transactions that wait, with their journal
+		n.openMesh,      // host, discovery, gossip, streams
+		n.openEngine,    // vote log, consensus, execution, sync
+		n.openAPI,
+	} {
+		if err := open(o.Keys); err != nil {
+			return nil, err
+		}
+	}
+	n.metrics.watch(n)
+	return n, nil
+}
+
+const (
+	eventsKept   = 4096
+	voteLogDir   = "votes"
+	mempoolDir   = "mempool"
+	databaseDir  = "chain"
+	voteSegment  = 64 << 20
+	certsScanned = 64 // newest blocks searched for a state certificate at the start
+)
+
+func (n *Node) openChain(Keys) error {
+	var err error
+	if n.db, err = state.OpenDB(filepath.Join(n.cfg.Home, databaseDir), state.DBOptions{}); err != nil {
+		return err
+	}
+	if n.state, err = state.Open(n.db, state.Options{Chain: n.chain[:], History: n.cfg.Store.History}); err != nil {
+		return err
+	}
+	n.store = store.New(n.state)
+	n.ledger = ledger.New(n.genesis)
+	return nil
+}
+
+func (n *Node) openCommittee(k Keys) error {
+	set, err := n.genesis.Set()
+	if err != nil {
+		return err
+	}
+	if n.committee, err = consensus.NewCommittee(set, k.Vote, k.Identity); err != nil {
+		return err
+	}
+	id, err := peer.IDFromPrivateKey(k.Identity)
+	if err != nil {
+		return fmt.Errorf("identity: %w", err)
+	}
+	if i, ok := set.IndexOf(id); ok && n.cfg.Consensus.Validate {
+		if k.Vote == nil || string(k.Vote.Public().Bytes()) != string(set.At(i).Key) {
+			return fmt.Errorf("the genesis names this node's identity as validator %s, but %s is missing or another one's: "+
+				"restore it, or set consensus.validate = false to follow without voting", set.At(i).Name, filepath.Join(n.cfg.Home, validatorFile))
+		}
+		n.self = &i
+	}
+	n.attestations = consensus.NewAttestations(n.chain, n.committee, n.self)
+	return nil
+}
+
+func (n *Node) openMempool(Keys) error {
+	log, err := journal.Open(filepath.Join(n.cfg.Home, mempoolDir), journal.Options{Label: n.chain})
+	if err != nil {
+		return err
+	}
+	n.intake, err = mempool.NewIntake(mempool.IntakeConfig{
+		Pool:    mempool.Config{MaxTxs: n.cfg.Mempool.MaxTxs, MaxBytes: n.cfg.Mempool.MaxBytes, TTL: n.cfg.Mempool.TTL},
+		Ledger:  n.ledger,
+		State:   n.state,
+		Journal: log,
+		Publish: func(raws [][]byte) { n.mesh.publishTxs(raws) },
+		Logger:  n.log.With("component", "mempool"),
+	})
+	if err != nil {
+		return errors.Join(err, log.Close())
+	}
+	return nil
+}
+
+func (n *Node) openMesh(k Keys) error {
+	cfg := p2p.Default()
+	cfg.Identity, cfg.Listen, cfg.Announce, cfg.NAT = k.Identity, n.cfg.P2P.Listen, n.cfg.P2P.Announce, n.cfg.P2P.NAT
+	cfg.High = n.cfg.P2P.MaxPeers
+	cfg.Low = max(1, cfg.High*2/3)
+	cfg.UserAgent = "starling/" + n.version
+	log := n.log.With("component", "mesh")
+	m := &mesh{log: log, committee: n.committee, self: n.self}
+	n.mesh = m
+	var err error
+	if n.host, err = p2p.New(cfg, log); err != nil {
+		return err
+	}
+	m.host = n.host
+	for _, v := range n.committee.Set().All() {
+		id, err := v.PeerID()
+		if err != nil {
+			return err
+		}
+		m.peers = append(m.peers, id)
+		n.host.Protect(id, "validator")
+	}
+	network := n.networkName()
+	if m.discovery, err = dht.New(n.host, dht.Config{
+		Network: network, Bootstrap: n.cfg.P2P.Bootstrap, MDNS: n.cfg.P2P.MDNS, MinPeers: 8,
+		Wanted: func() []peer.ID { return m.peers },
+	}, log); err != nil {
+		return err
+	}
+	m.gossip, err = gossip.New(n.host, gossip.Config{Network: network, MaxMessage: maxGossip}, log)
+	return err
+}
+
+// networkName is what protocols and topics are named after: two networks with
+// one name but different genesis files never talk.
+func (n *Node) networkName() string { return n.genesis.Network + "-" + n.chain.Short() }
+
+func (n *Node) openEngine(Keys) error {
+	root, cert, err := exec.Begin(n.genesis, n.ledger, n.state, n.store)
+	if err != nil {
+		return err
+	}
+	n.lastBlock.Store(&lastBlock{height: root.Height, hash: root.Hash(), time: root.Time})
+	n.recallStateCert()
+	if n.resumed, err = n.intake.Resume(root.Height); err != nil {
+		return err
+	}
+	if n.ordering, err = newOrdering(n); err != nil {
+		return err
+	}
+	n.executor = exec.New(n.ledger, n.state, n.store, n.cfg.Store.KeepBlocks, n.ordering.decode, n.executed)
+	if n.votes, err = journal.Open(filepath.Join(n.cfg.Home, voteLogDir), journal.Options{Label: n.chain, SegmentBytes: voteSegment}); err != nil {
+		return fmt.Errorf("vote log: %w", err)
+	}
+	records, err := driver.Replay(n.votes.Replay)
+	if err != nil {
+		return err
+	}
+	rule, ok := hotstuff.RuleNamed(n.genesis.Rule)
+	if !ok {
+		return fmt.Errorf("genesis: rule %q is not known", n.genesis.Rule)
+	}
+	leaders := hotstuff.NewRoundRobin(n.committee.Set())
+	core, err := hotstuff.New(hotstuff.Config{
+		Chain: n.chain, Validators: n.committee.Set(), Schedule: leaders, Rule: rule, Scheme: n.committee, Self: n.self,
+		ViewTimeout: n.cfg.Consensus.ViewTimeout, MaxViewTimeout: 10 * n.cfg.Consensus.ViewTimeout,
+		MaxDrift: time.Duration(n.genesis.Params.MaxClockDrift) * time.Millisecond,
+	}, hotstuff.Restored{Root: root, Cert: cert, Records: records})
+	if err != nil {
+		return err
+	}
+	n.engine = driver.New(driver.Config{
+		Core: core, Leaders: leaders, Log: n.votes, Network: n.mesh, Chain: n.ordering, Logger: n.log.With("component", "consensus"),
+		BlockInterval: n.cfg.Consensus.BlockInterval, IdleInterval: n.cfg.Consensus.EmptyBlockInterval, OnView: n.ordering.viewBegan,
+	})
+	n.syncer = chainsync.New(chainsync.Config{
+		Peers: n.mesh, Engine: n.engine, Logger: n.log.With("component", "sync"),
+		Backlog: func() int { return len(n.executor.Pending()) },
+		Decided: func() types.Height { return n.engine.Status().DecidedHeight },
+	})
+	n.mesh.want, n.mesh.own = n.syncer.Want, n.attestations.Own
+	server := &chainsync.Server{
+		Store: n.store, Executed: func() types.Height { return types.Height(n.state.Version()) },
+		Pending: n.executor.Pending, Undecided: n.engine.Undecided,
+	}
+	return n.mesh.join(n.networkName(), received{
+		proposal: n.ordering.proposal, timeout: n.engine.Timeout, vote: n.engine.Vote, attest: n.attestations.Add,
+		txs: n.intake.Gossiped, leader: n.engine.Leader, view: func() types.View { return n.engine.Status().View },
+		serve: server.Serve, chain: n.chain, params: n.genesis.Params,
+	})
+}
+
+// recallStateCert takes up the newest state certificate among the last blocks,
+// so that proofs can be given right after a restart.
+func (n *Node) recallStateCert() {
+	tip := n.state.Version()
+	for h := tip; h > 0 && h+certsScanned > tip; h-- {
+		d, err := exec.Read(h, n.store)
+		if err != nil {
+			return
+		}
+		if cert := d.Block.State; cert != nil && n.attestations.Check(cert) == nil {
+			n.attestations.Carried(cert)
+			return
+		}
+	}
+}
+
+func (n *Node) openAPI(Keys) error {
+	var err error
+	n.api, err = api.New(api.Config{API: n.cfg.API, Version: n.version, Metrics: n.metrics.registry}, backend{n}, n.log.With("component", "api"))
+	if err != nil {
+		return err
+	}
+	return n.api.Listen()
+}
+
+// Run works until ctx ends or the node cannot go on, and then closes everything.
+// A node that had to stop voting (see [Node.Halted]) keeps serving.
+func (n *Node) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	n.ctx, n.group = ctx, group
+	var engineCtx context.Context
+	engineCtx, n.stopEngine = context.WithCancel(ctx)
+	defer n.stopEngine()
+	group.Go(func() error { return n.intake.Run(ctx) })
+	group.Go(func() error { return n.mesh.run(ctx) })
+	group.Go(func() error { return n.mesh.discovery.Run(ctx) })
+	group.Go(func() error { return n.syncer.Run(engineCtx) })
+	group.Go(func() error { return n.orHalt(n.executor.Run(engineCtx)) })
+	group.Go(func() error {
+		n.awaitQuorum(engineCtx)
+		return n.orHalt(n.engine.Run(engineCtx))
+	})
+	group.Go(func() error { return n.api.Serve(ctx) })
+	group.Go(func() error { return n.watchPeers(ctx) })
+	group.Go(func() error { return n.regossip(ctx) })
+	if n.cfg.Admin.Listen != "" {
+		group.Go(func() error { return api.ServeDebug(ctx, n.cfg.Admin.Listen, n.log) })
+	}
+	return errors.Join(group.Wait(), n.Close())
+}
+
+// orHalt turns the failure of the engine or the executor into a halt: others may
+// still read from this node, and must be told why it is of no more use.
+func (n *Node) orHalt(err error) error {
+	if err != nil {
+		n.halt(err)
+	}
+	return nil
+}
+
+// halt stops voting and executing for good and says so loudly.
+func (n *Node) halt(err error) {
+	if n.halted.CompareAndSwap(nil, &err) {
+		n.log.Error("THIS NODE HAS STOPPED VOTING", "error", err)
+		n.stopEngine()
+	}
+}
+
+// Halted returns why the node stopped voting, nil if it did not.
+func (n *Node) Halted() error {
+	if err := n.halted.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// quorumPatience is how long the engine waits for others before it begins, and
+// loses views for nothing, all the same.
+const quorumPatience = 3 * time.Second
+
+// awaitQuorum waits until a quorum of the validators is connected.
+func (n *Node) awaitQuorum(ctx context.Context) {
+	patience := time.NewTimer(quorumPatience)
+	defer patience.Stop()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		var power uint64
+		for i, v := range (backend{n}).Validators() {
+			if v.Connected && (v.Self || slices.Contains(n.mesh.proposals.Peers(), n.mesh.peers[i])) {
+				power += v.Power
+			}
+		}
+		if power >= n.committee.Set().Quorum() {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-patience.C:
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// regossip sends the transactions that were accepted before a restart once
+// somebody is there to hear.
+func (n *Node) regossip(ctx context.Context) error {
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for len(n.resumed) > 0 {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			if len(n.mesh.txs.Peers()) > 0 {
+				n.mesh.publishTxs(n.resumed)
+				return nil
+			}
+		}
+	}
+	return nil
+}
+
+func (n *Node) watchPeers(ctx context.Context) error {
+	changes := n.host.Changes()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case c := <-changes:
+			n.hub.Publish(events.Peer{ID: c.ID.String(), Connected: c.Connected, Connections: c.Connections})
+		}
+	}
+}
+
+// Close releases everything that New opened. Run calls it.
+func (n *Node) Close() error {
+	n.closeOnce.Do(func() {
+		var errs []error
+		if n.api != nil {
+			if err := n.api.Close(); !errors.Is(err, net.ErrClosed) {
+				errs = append(errs, err)
+			}
+		}
+		if n.mesh != nil {
+			errs = append(errs, n.mesh.close())
+		}
+		if n.intake != nil {
+			errs = append(errs, n.intake.Close())
+		}
+		if n.votes != nil {
+			errs = append(errs, n.votes.Close())
+		}
+		if n.db != nil {
+			errs = append(errs, n.db.Close())
+		}
+		n.closeErr = errors.Join(errs...)
+	})
+	return n.closeErr
+}
+
+// Host is the node's place in the mesh.
+func (n *Node) Host() *p2p.Host { return n.host }
+
+// APIAddr is where the API listens, host:port.
+func (n *Node) APIAddr() string { return n.api.Addr() }

@@ -1,0 +1,168 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/starlingmesh/starling/chain/consensus"
+	"github.com/starlingmesh/starling/chain/types"
+	"github.com/starlingmesh/starling/crypto/hash"
+	"github.com/starlingmesh/starling/net/p2p"
+	"github.com/starlingmesh/starling/node/events"
+)
+
+const (
+	// maxBacklog is how many decided blocks may wait for execution before this
+	// node, when it leads, proposes empty blocks only: ordering goes on, but
+	// does not run away.
+	maxBacklog = 64
+	// certInterval is the least time between two state certificates that this
+	// node puts into blocks while there are transactions to carry.
+	certInterval = 200 * time.Millisecond
+	// decodedBlocks is how many checked blocks are remembered, decoded.
+	decodedBlocks = 256
+	// checking is how many proposals are checked at a time.
+	checking = 4
+)
+
+// ordering is what the engine works on: it implements consensus.Chain, and checks
+// proposals before the engine sees them.
+type ordering struct {
+	n        *Node
+	decoded  *lru.Cache[hash.Hash, []*types.Tx] // by block
+	slots    chan struct{}
+	lastCert time.Time
+}
+
+func newOrdering(n *Node) (*ordering, error) {
+	decoded, err := lru.New[hash.Hash, []*types.Tx](decodedBlocks)
+	return &ordering{n: n, decoded: decoded, slots: make(chan struct{}, checking)}, err
+}
+
+// Payload implements consensus.Chain.
+func (o *ordering) Payload(undecided []*types.Block) ([][]byte, *types.StateCert) {
+	pending := o.n.executor.Pending()
+	var txs [][]byte
+	if len(pending) <= maxBacklog {
+		txs = o.selectTxs(append(pending, undecided...))
+	}
+	if len(txs) > 0 && time.Since(o.lastCert) < certInterval {
+		return txs, nil
+	}
+	cert := o.n.attestations.Best()
+	for _, b := range undecided {
+		if cert != nil && b.State != nil && b.State.Height >= cert.Height {
+			cert = nil // an undecided block carries it already
+		}
+	}
+	if cert != nil {
+		o.lastCert = time.Now()
+	}
+	return txs, cert
+}
+
+// selectTxs picks transactions that none of the given blocks holds.
+func (o *ordering) selectTxs(ancestors []*types.Block) [][]byte {
+	taken := map[hash.Hash]struct{}{}
+	for _, b := range ancestors {
+		if len(b.Txs) == 0 {
+			continue
+		}
+		txs, err := o.decode(b)
+		if err != nil {
+			return nil // cannot be: the block was checked or decided
+		}
+		for _, tx := range txs {
+			taken[tx.ID()] = struct{}{}
+		}
+	}
+	params := o.n.genesis.Params
+	picked := o.n.intake.Select(int(params.MaxBlockBytes), int(params.MaxBlockTxs), func(id hash.Hash) bool {
+		_, ok := taken[id]
+		return ok
+	})
+	raws := make([][]byte, len(picked))
+	for i, tx := range picked {
+		raws[i] = tx.Raw()
+	}
+	return raws
+}
+
+// decode returns a block's transactions, from memory if it was checked before.
+func (o *ordering) decode(b *types.Block) ([]*types.Tx, error) {
+	if txs, ok := o.decoded.Get(b.Hash()); ok {
+		return txs, nil
+	}
+	txs, err := o.n.intake.DecodeBlock(b.Txs)
+	if err == nil {
+		o.decoded.Add(b.Hash(), txs)
+	}
+	return txs, err
+}
+
+// Pending implements consensus.Chain.
+func (o *ordering) Pending() <-chan struct{} { return o.n.intake.Pending() }
+
+// Decided implements consensus.Chain.
+func (o *ordering) Decided(d consensus.Decision) {
+	o.n.executor.Decided(d)
+	if cert := d.Block.State; cert != nil {
+		if err := o.n.attestations.Check(cert); errors.Is(err, consensus.ErrDiverged) {
+			o.n.halt(err)
+			return
+		}
+		o.n.attestations.Carried(cert)
+	}
+}
+
+// proposal checks a proposal that gossip let through, and hands it to the engine.
+// It waits while too many are being checked, which slows gossip down.
+func (o *ordering) proposal(from peer.ID, b *types.Block) {
+	select {
+	case o.slots <- struct{}{}:
+	case <-o.n.ctx.Done():
+		return
+	}
+	o.n.group.Go(func() error {
+		defer func() { <-o.slots }()
+		if err := o.check(o.n.ctx, b); err != nil {
+			if o.n.ctx.Err() == nil {
+				o.n.log.Warn("proposal refused", "view", b.View, "proposer", b.Proposer, "error", err)
+				o.n.host.Penalise(o.n.mesh.peers[b.Proposer], p2p.BadBlock)
+			}
+			return nil
+		}
+		o.n.engine.Propose(b)
+		return nil
+	})
+}
+
+func (o *ordering) check(ctx context.Context, b *types.Block) error {
+	txs, err := o.n.intake.VerifyBlock(ctx, b.Txs)
+	if err != nil {
+		return err
+	}
+	o.decoded.Add(b.Hash(), txs)
+	if b.State == nil {
+		return nil
+	}
+	if err := o.n.attestations.Check(b.State); errors.Is(err, consensus.ErrDiverged) {
+		o.n.halt(err)
+	} else if err != nil {
+		return err
+	}
+	return nil
+}
+
+// viewBegan shows a new view to subscribers.
+func (o *ordering) viewBegan(view types.View, leader types.ValidatorIndex, timedOut bool) {
+	o.n.metrics.views.Inc()
+	if timedOut {
+		o.n.metrics.lostViews.Inc()
+	}
+	o.n.hub.Publish(events.View{View: uint64(view), Leader: o.n.committee.Set().At(leader).Name, Timeout: timedOut})
+}

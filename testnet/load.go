@@ -1,0 +1,220 @@
+package testnet
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/starlingmesh/starling/chain/types"
+	"github.com/starlingmesh/starling/crypto/hash"
+	"github.com/starlingmesh/starling/crypto/keys"
+	"github.com/starlingmesh/starling/node/api"
+	"github.com/starlingmesh/starling/node/api/client"
+)
+
+// load keeps payments coming at a steady rate from many accounts, through all
+// nodes, and remembers every payment that a node accepted.
+type load struct {
+	chain   hash.Hash
+	params  types.Params
+	clients []*client.Client
+	senders []*sender
+	rate    int // payments a second in all
+
+	submitted atomic.Int64
+	refused   atomic.Int64
+
+	mu       sync.Mutex
+	accepted map[hash.Hash]time.Time // when it was submitted
+}
+
+// sender is one account that pays. Its payments go out one batch after another,
+// so their sequence numbers never have gaps.
+type sender struct {
+	name string
+	key  keys.PrivateKey
+	to   types.Address
+	seed *rand.Rand
+}
+
+const (
+	batchEvery = 200 * time.Millisecond
+	retryEvery = 100 * time.Millisecond
+	loadExpiry = 50_000 // blocks: a payment outlives any outage of the test
+)
+
+func newLoad(l *Layout, clients []*client.Client, rate int, seed uint64) (*load, error) {
+	out := &load{chain: l.Genesis.ChainID(), params: l.Genesis.Params, clients: clients, rate: rate, accepted: map[hash.Hash]time.Time{}}
+	accounts := l.Loaders()
+	for i, a := range accounts {
+		key, err := a.Key()
+		if err != nil {
+			return nil, err
+		}
+		to, err := types.ParseAddress(accounts[(i+1)%len(accounts)].Address, l.Genesis.AddressPrefix)
+		if err != nil {
+			return nil, err
+		}
+		out.senders = append(out.senders, &sender{name: a.Name, key: key, to: to, seed: rand.New(rand.NewPCG(seed, uint64(i)))})
+	}
+	return out, nil
+}
+
+// run submits until ctx ends.
+func (l *load) run(ctx context.Context) error {
+	var g errgroup.Group
+	for i, s := range l.senders {
+		g.Go(func() error {
+			err := l.pay(ctx, s, i)
+			if ctx.Err() != nil {
+				return nil
+			}
+			return err
+		})
+	}
+	return g.Wait()
+}
+
+func (l *load) pay(ctx context.Context, s *sender, place int) error {
+	account, err := l.account(ctx, s)
+	if err != nil {
+		return err
+	}
+	next := account.NextSequence
+	tick := time.NewTicker(batchEvery)
+	defer tick.Stop()
+	// Each sender pays its share; what does not divide is left to chance.
+	share := float64(l.rate) * batchEvery.Seconds() / float64(len(l.senders))
+	for ctx.Err() == nil {
+		n := int(share)
+		if s.seed.Float64() < share-float64(n) {
+			n++
+		}
+		if n > 0 {
+			if next, err = l.batch(ctx, s, place, next, n); err != nil {
+				return err
+			}
+		}
+		select {
+		case <-ctx.Done():
+		case <-tick.C:
+		}
+	}
+	return nil
+}
+
+func (l *load) account(ctx context.Context, s *sender) (api.Account, error) {
+	address := types.AddressOf(s.key.Public().Bytes()).Format(AddressPrefix)
+	for i := 0; ; i++ {
+		a, err := l.clients[i%len(l.clients)].Balance(ctx, address)
+		if err == nil {
+			return a, nil
+		}
+		if err := pause(ctx); err != nil {
+			return a, err
+		}
+	}
+}
+
+func pause(ctx context.Context) error { return sleep(ctx, retryEvery) }
+
+// batch submits n payments and does not rest until each is accepted by some
+// node: the same bytes again, to the next node if one does not answer.
+func (l *load) batch(ctx context.Context, s *sender, place int, next uint64, n int) (uint64, error) {
+	raws, ids, err := l.build(ctx, s, next, n)
+	if err != nil {
+		return next, err
+	}
+	began := time.Now()
+	l.submitted.Add(int64(n))
+	for try := 0; len(raws) > 0; try++ {
+		reply, err := l.clients[(place+try)%len(l.clients)].SubmitMany(ctx, raws)
+		if err == nil {
+			if raws, ids, err = l.took(raws, ids, reply, began); err != nil {
+				return next, err
+			}
+		}
+		if len(raws) == 0 {
+			break
+		}
+		if err := pause(ctx); err != nil {
+			l.submitted.Add(-int64(len(raws))) // never got through
+			return next, err
+		}
+	}
+	return next + uint64(n), nil
+}
+
+// took notes what was accepted and returns what was not and can be tried again.
+func (l *load) took(raws [][]byte, ids []hash.Hash, reply api.SubmitManyReply, began time.Time) ([][]byte, []hash.Hash, error) {
+	if len(reply.Results) != len(raws) {
+		return nil, nil, fmt.Errorf("%d answers to %d payments", len(reply.Results), len(raws))
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var again [][]byte
+	var againIDs []hash.Hash
+	for i, r := range reply.Results {
+		if r.Accepted {
+			l.accepted[ids[i]] = began
+			continue
+		}
+		l.refused.Add(1)
+		again, againIDs = append(again, raws[i]), append(againIDs, ids[i])
+	}
+	return again, againIDs, nil
+}
+
+func (l *load) build(ctx context.Context, s *sender, next uint64, n int) (raws [][]byte, ids []hash.Hash, err error) {
+	status, err := l.status(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	for i := range n {
+		tx, err := types.SignTx(types.Header{
+			Chain: l.chain, Key: s.key.Public().Bytes(), Sequence: next + uint64(i), Fee: l.params.MinFee,
+			Expiry: types.Height(status.Height) + loadExpiry,
+		}, &types.Payment{To: s.to, Amount: 1 + types.Drops(s.seed.Uint64N(1000))}, s.key)
+		if err != nil {
+			return nil, nil, err
+		}
+		raws, ids = append(raws, tx.Raw()), append(ids, tx.ID())
+	}
+	return raws, ids, nil
+}
+
+func (l *load) status(ctx context.Context) (api.Status, error) {
+	for i := 0; ; i++ {
+		st, err := l.clients[i%len(l.clients)].Status(ctx)
+		if err == nil {
+			return st, nil
+		}
+		if err := pause(ctx); err != nil {
+			return st, err
+		}
+	}
+}
+
+// submittedAt looks up when a payment was submitted.
+func (l *load) submittedAt(id hash.Hash) (time.Time, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	t, ok := l.accepted[id]
+	return t, ok
+}
+
+// ids lists what was accepted.
+func (l *load) ids() []hash.Hash {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	out := make([]hash.Hash, 0, len(l.accepted))
+	for id := range l.accepted {
+		out = append(out, id)
+	}
+	return out
+}

@@ -1,0 +1,306 @@
+package testnet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/starlingmesh/starling/node"
+)
+
+// Options say what network to run, and how.
+type Options struct {
+	Shape
+	Dir       string
+	Load      int           // payments a second; 0: none
+	For       time.Duration // 0: until the context ends
+	Processes bool          // each node in a process of its own
+	Binary    string        // the program that those processes run
+	JSON      bool          // NDJSON instead of tables
+	Terminal  bool          // Out is a terminal: the table is redrawn in place
+	Out       io.Writer     // results
+	Remarks   io.Writer     // progress
+	Version   string
+	LogLevel  slog.Level
+}
+
+// Validate refuses what cannot be, all at once.
+func (o Options) Validate() error {
+	var faults []error
+	if o.Nodes < 1 || o.Nodes > 64 {
+		faults = append(faults, fmt.Errorf("--nodes %d: want 1 to 64", o.Nodes))
+	}
+	if o.Engine != "hotstuff" {
+		faults = append(faults, fmt.Errorf("--engine %q is not known: use hotstuff", o.Engine))
+	}
+	if o.Rule != "three-phase" && o.Rule != "two-phase" {
+		faults = append(faults, fmt.Errorf("--rule %q is not known: use three-phase or two-phase", o.Rule))
+	}
+	if o.Load < 0 || o.Load > 100_000 {
+		faults = append(faults, fmt.Errorf("--load %d: want 0 to 100000 payments a second", o.Load))
+	}
+	if o.For < 0 {
+		faults = append(faults, fmt.Errorf("--for %s: want a positive duration", o.For))
+	}
+	return errors.Join(faults...)
+}
+
+// Summary is what a run came to.
+type Summary struct {
+	Audited
+	Nodes     int     `json:"nodes"`
+	Seconds   float64 `json:"seconds"`
+	Submitted int64   `json:"submitted"`
+	Accepted  int     `json:"accepted"`
+	Decided   int     `json:"decided"` // of the accepted payments
+	P50       float64 `json:"commit_p50_ms"`
+	P99       float64 `json:"commit_p99_ms"`
+	Kills     int     `json:"kills,omitempty"`
+}
+
+// Up runs a network until its time is over or ctx ends, and then audits it. The
+// error is nil only if everything that an operator may rely on held.
+func Up(ctx context.Context, o Options) (Summary, error) {
+	net, err := begin(ctx, o)
+	if err != nil {
+		return Summary{}, err
+	}
+	began := time.Now()
+	show := newDisplay(o, net)
+	show.facts()
+	work, stopWork := context.WithCancel(ctx)
+	defer stopWork()
+	if o.For > 0 {
+		work, stopWork = context.WithTimeout(ctx, o.For)
+		defer stopWork()
+	}
+	var payments *load
+	watch, stopWatch := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWatch()
+	var background, paying errgroup.Group
+	if o.Load > 0 {
+		if payments, err = newLoad(net.layout, net.clients(), o.Load, uint64(began.UnixNano())); err != nil {
+			return Summary{}, errors.Join(err, net.stop())
+		}
+		show.load = payments
+		paying.Go(func() error { return payments.run(work) })
+	}
+	background.Go(func() error { return show.run(watch) })
+	failed := net.wait(work)
+	stopWork()
+	loadErr := paying.Wait()
+	if payments != nil {
+		drain(watch, o, net, payments)
+	}
+	stopWatch()
+	seconds := time.Since(began).Seconds()
+	showErr := background.Wait()
+	stopErr := net.stop()
+	summary := Summary{Nodes: o.Nodes, Seconds: seconds}
+	auditErr := summary.conclude(net, payments, show)
+	show.summary(summary, errors.Join(failed, loadErr, showErr, stopErr, auditErr))
+	return summary, errors.Join(failed, loadErr, showErr, stopErr, auditErr)
+}
+
+// begin lays the network out, starts all nodes, and waits for the first block.
+func begin(ctx context.Context, o Options) (*Network, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	remark(o, "starting %d validators in %s\n", o.Nodes, o.Dir)
+	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make directory: %w", err)
+	}
+	layout, err := Prepare(o.Dir, o.Shape)
+	if err != nil {
+		return nil, err
+	}
+	if layout.Resumed {
+		remark(o, "resuming the network that is there (remove %s to start afresh)\n", o.Dir)
+	}
+	members, err := layout.configure()
+	if err != nil {
+		return nil, err
+	}
+	if err := layout.fillWallet(); err != nil {
+		return nil, err
+	}
+	n := &Network{layout: layout, nodes: members}
+	var g errgroup.Group
+	for _, m := range members {
+		g.Go(func() error { return n.launch(ctx, o, m) })
+	}
+	if err := g.Wait(); err != nil {
+		return nil, errors.Join(err, n.stop())
+	}
+	if err := n.firstBlock(ctx, o); err != nil {
+		return nil, errors.Join(err, n.stop())
+	}
+	return n, nil
+}
+
+// launch starts one node.
+func (n *Network) launch(ctx context.Context, o Options, m *member) error {
+	if o.Processes {
+		m.runner = &process{binary: o.Binary, home: m.config.Home, client: m.client, done: make(chan struct{})}
+	} else {
+		keys, err := node.LoadKeys(m.config.Home)
+		if err != nil {
+			return err
+		}
+		log, err := os.OpenFile(filepath.Join(m.config.Home, logName), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+		if err != nil {
+			return fmt.Errorf("open log: %w", err)
+		}
+		m.runner = &inProcess{done: make(chan struct{}), options: node.Options{
+			Config: m.config, Genesis: n.layout.Genesis, Keys: keys, Version: o.Version,
+			Log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: o.LogLevel})),
+		}}
+	}
+	if err := m.runner.start(context.WithoutCancel(ctx)); err != nil {
+		m.runner = nil
+		return fmt.Errorf("%s: %w", m.name, err)
+	}
+	return nil
+}
+
+const (
+	firstBlockPatience = 30 * time.Second
+	drainPatience      = 20 * time.Second
+)
+
+// firstBlock waits until every node has executed a block of this run.
+func (n *Network) firstBlock(ctx context.Context, o Options) error {
+	ctx, cancel := context.WithTimeout(ctx, firstBlockPatience)
+	defer cancel()
+	first := map[string]uint64{}
+	lastRemark := time.Now()
+	tick := time.NewTicker(25 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		waiting := ""
+		for _, m := range n.nodes {
+			s, err := m.client.Status(ctx)
+			if err != nil {
+				waiting = m.name + " does not answer yet"
+				continue
+			}
+			if _, seen := first[m.name]; !seen {
+				first[m.name] = s.StateHeight
+			}
+			if s.StateHeight == first[m.name] && s.StateHeight == 0 || s.Peers < min(1, len(n.nodes)-1) {
+				waiting = fmt.Sprintf("%s: height %d, view %d, %d peers", m.name, s.StateHeight, s.View, s.Peers)
+			}
+		}
+		if waiting == "" {
+			return nil
+		}
+		if time.Since(lastRemark) > 2*time.Second {
+			lastRemark = time.Now()
+			remark(o, "waiting: %s\n", waiting)
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("no first block within %s (%s; the logs are %s): %w", firstBlockPatience, waiting, filepath.Join(n.layout.Dir, "node*", logName), ctx.Err())
+		case <-tick.C:
+		}
+	}
+}
+
+// wait returns when ctx ends, or with an error when a node ends before.
+func (n *Network) wait(ctx context.Context) error {
+	ended := make(chan string, len(n.nodes))
+	for _, m := range n.nodes {
+		go func() {
+			select {
+			case <-m.runner.ended():
+				ended <- m.name
+			case <-ctx.Done():
+			}
+		}()
+	}
+	select {
+	case name := <-ended:
+		if ctx.Err() == nil {
+			return fmt.Errorf("%s ended by itself (its log is %s)", name, filepath.Join(n.layout.Dir, name, logName))
+		}
+	case <-ctx.Done():
+	}
+	return nil
+}
+
+// stop stops all nodes that run.
+func (n *Network) stop() error {
+	var g errgroup.Group
+	for _, m := range n.nodes {
+		if m.runner == nil {
+			continue
+		}
+		g.Go(func() error {
+			if err := m.runner.stop(); err != nil {
+				return fmt.Errorf("stop %s: %w", m.name, err)
+			}
+			return nil
+		})
+	}
+	err := g.Wait()
+	for _, m := range n.nodes {
+		m.client.Close()
+	}
+	return err
+}
+
+// drain waits until what was accepted is decided, as far as that happens at all.
+func drain(ctx context.Context, o Options, n *Network, l *load) {
+	ctx, cancel := context.WithTimeout(ctx, drainPatience)
+	defer cancel()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	remark(o, "waiting for the last payments to be decided\n")
+	for _, id := range l.ids() {
+		for {
+			tx, err := n.nodes[0].client.Tx(ctx, id)
+			if err == nil && tx.Final() || ctx.Err() != nil {
+				break
+			}
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+		}
+	}
+}
+
+// conclude audits the disks and fills in the rest of the summary.
+func (s *Summary) conclude(n *Network, l *load, show *display) error {
+	var err error
+	if l == nil {
+		s.Audited, err = Audit(n.layout, nil)
+		return err
+	}
+	ids := l.ids()
+	s.Audited, err = Audit(n.layout, ids)
+	s.Submitted, s.Accepted, s.Decided = l.submitted.Load(), len(ids), len(ids)-s.Missing
+	s.P50, s.P99 = show.latency(0.50), show.latency(0.99)
+	if err == nil && s.Submitted > 0 && int64(s.Decided)*100 < s.Submitted*99 {
+		err = fmt.Errorf("%w: only %d of %d payments were decided", ErrAudit, s.Decided, s.Submitted)
+	}
+	return err
+}
+
+func remark(o Options, format string, args ...any) {
+	if !o.JSON {
+		fmt.Fprintf(o.Remarks, format, args...)
+	}
+}
+
+// DefaultShape is a network of n nodes with the default engine and rule.
+func DefaultShape(n int) Shape { return Shape{Nodes: n, Engine: "hotstuff", Rule: "three-phase"} }
