@@ -199,10 +199,13 @@ func (x *Executor) execute(d consensus.Decision) error {
 	if err != nil {
 		return fmt.Errorf("commit block %d: %w", b.Height, err)
 	}
+	// The block counts as pending until the listener has followed it: a leader
+	// that looks in between must not propose its transactions again.
+	err = x.listener(Executed{Decision: d, Txs: txs, Result: result, Root: root})
 	x.mu.Lock()
 	x.pending = x.pending[1:]
 	x.mu.Unlock()
-	return x.listener(Executed{Decision: d, Txs: txs, Result: result, Root: root})
+	return err
 }
 
 // entry is what the store keeps of a block. Only transactions that had their
