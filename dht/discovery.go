@@ -54,7 +54,7 @@ func (c Config) Validate() error {
 const (
 	busyInterval  = 150 * time.Millisecond // between rounds while somebody wanted is missing
 	calmInterval  = 5 * time.Second
-	maxBackoff    = 30 * time.Second
+	maxBackoff    = 5 * time.Second
 	lookupTimeout = 5 * time.Second
 	lookups       = 8 // at a time
 )
@@ -129,20 +129,27 @@ func (d *Discovery) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			timer.Stop()
 			return nil
-		case <-changes:
-			drain(changes)
+		case c := <-changes:
 			timer.Stop()
+			if connected := drain(changes) || c.Connected; connected {
+				// A new neighbour may know where those are who could not be found.
+				d.mu.Lock()
+				clear(d.tries)
+				d.mu.Unlock()
+			}
 		case <-timer.C:
 		}
 	}
 }
 
-func drain(c <-chan p2p.PeerChange) {
+// drain takes what else has changed, and reports whether somebody came.
+func drain(c <-chan p2p.PeerChange) (connected bool) {
 	for {
 		select {
-		case <-c:
+		case change := <-c:
+			connected = connected || change.Connected
 		default:
-			return
+			return connected
 		}
 	}
 }
@@ -238,7 +245,7 @@ func (d *Discovery) failed(id peer.ID) {
 		t = &try{delay: busyInterval / 2}
 		d.tries[id] = t
 	}
-	t.delay = min(2*t.delay, maxBackoff)
+	t.delay = min(t.delay*3/2, maxBackoff)
 	t.next = time.Now().Add(t.delay/2 + rand.N(t.delay))
 }
 

@@ -47,5 +47,5 @@ func (n *Node) tell(x exec.Executed) {
 		}
 	}
 	n.waiters.wake(final...)
-	n.lastBlock.Store(&lastBlock{height: b.Height, hash: b.Hash(), time: b.Time})
+	n.lastBlock.Store(&lastBlock{height: b.Height, hash: b.Hash(), time: b.Time, txs: n.lastBlock.Load().txs + len(b.Txs)})
 }

@@ -47,10 +47,11 @@ type mesh struct {
 	ballots   *rpc.Mailbox[ballot]
 	blocks    rpc.Protocol[sync.Request, sync.Response]
 
-	outbox chan func(context.Context) error // what is to be gossiped
-	seen   *lru.Cache[types.View, int]      // proposals relayed, by view
-	want   func(sync.Want)
-	own    func() []types.Attestation
+	outbox  chan func(context.Context) error // what is to be gossiped
+	seen    *lru.Cache[types.View, int]      // proposals relayed, by view
+	checked *lru.Cache[hash.Hash, struct{}]  // timeouts whose signature was checked
+	want    func(sync.Want)
+	own     func() []types.Attestation
 }
 
 // received is what the node does with what comes in.
@@ -83,6 +84,9 @@ func (m *mesh) join(network string, in received) error {
 	if m.seen, err = lru.New[types.View, int](4096); err != nil {
 		return err
 	}
+	if m.checked, err = lru.New[hash.Hash, struct{}](4096); err != nil {
+		return err
+	}
 	block := canon.Codec[*types.Block]{
 		Encode: func(b *types.Block) ([]byte, error) { return b.Raw(), nil },
 		Decode: types.DecodeBlock,
@@ -94,14 +98,14 @@ func (m *mesh) join(network string, in received) error {
 		return err
 	}
 	if m.timeouts, err = gossip.Join(m.gossip, gossip.Spec[types.Timeout]{
-		Name: "timeout", Codec: canon.CBOR[types.Timeout](), PerSecond: 500,
+		Name: "timeout", Codec: canon.CBOR[types.Timeout](), PerSecond: 500, Repeats: true,
 		Handle:   func(_ peer.ID, t types.Timeout) { in.timeout(t) },
 		Validate: func(_ context.Context, _ peer.ID, t types.Timeout) gossip.Verdict { return m.judgeTimeout(in, t) },
 	}); err != nil {
 		return err
 	}
 	if m.txs, err = gossip.Join(m.gossip, gossip.Spec[[][]byte]{
-		Name: "transactions", Codec: canon.CBOR[[][]byte](), PerSecond: 500,
+		Name: "transactions", Codec: canon.CBOR[[][]byte](), PerSecond: 500, Repeats: true,
 		Handle: func(peer.ID, [][]byte) {}, // admitted by the validator
 		Validate: func(ctx context.Context, _ peer.ID, raws [][]byte) gossip.Verdict {
 			switch fresh, bad := in.txs(ctx, raws); {
@@ -157,9 +161,15 @@ func (m *mesh) judgeTimeout(in received, t types.Timeout) gossip.Verdict {
 	if t.View+viewsBehind < in.view() {
 		return gossip.Ignore
 	}
+	// The same statement comes again and again while a view lasts.
+	statement := hash.Sum("checked timeout", canon.MustMarshal([]uint64{uint64(t.Voter), uint64(t.View), uint64(t.High.View)}), t.Signature)
+	if m.checked.Contains(statement) {
+		return gossip.Accept
+	}
 	if t.High.View >= t.View || !m.committee.Verify(t.Voter, types.TimeoutMessage(in.chain, t.View, t.High.View), t.Signature) {
 		return gossip.Reject
 	}
+	m.checked.Add(statement, struct{}{})
 	return gossip.Accept
 }
 

@@ -89,6 +89,7 @@ type lastBlock struct {
 	height types.Height
 	hash   hash.Hash
 	time   int64
+	txs    int // executed since the start
 }
 
 // New opens the disk, the network and the API, and restores where the node
@@ -447,6 +448,16 @@ func (n *Node) Close() error {
 
 // Host is the node's place in the mesh.
 func (n *Node) Host() *p2p.Host { return n.host }
+
+// Executed is the height of the newest executed block, and how many transactions
+// were executed since the start.
+func (n *Node) Executed() (height types.Height, txs int) {
+	last := n.lastBlock.Load()
+	return last.height, last.txs
+}
+
+// Backend is what the API serves, for callers in the same process.
+func (n *Node) Backend() api.Backend { return backend{n} }
 
 // APIAddr is where the API listens, host:port.
 func (n *Node) APIAddr() string { return n.api.Addr() }

@@ -37,6 +37,10 @@ const (
 	rememberTxs = 1 << 15
 	keyCache    = 1 << 14
 	expireEvery = time.Second
+
+	// What still waits after a while is gossiped again, some at a time.
+	regossipEvery = 5 * time.Second
+	regossipMost  = 1000
 )
 
 // Result is what became of a submitted transaction.
@@ -65,8 +69,9 @@ type submission struct {
 }
 
 type logged struct {
-	index uint64
-	id    hash.Hash
+	index     uint64
+	id        hash.Hash
+	published time.Time
 }
 
 // NewIntake makes an intake over an empty pool and takes up what the journal
@@ -110,7 +115,7 @@ func (in *Intake) Resume(tip types.Height) ([][]byte, error) {
 			if r.Err == nil {
 				waiting = append(waiting, raws[start+i])
 				in.mu.Lock()
-				in.logged = append(in.logged, logged{indexes[start+i], r.ID})
+				in.logged = append(in.logged, logged{indexes[start+i], r.ID, time.Now()})
 				in.mu.Unlock()
 			}
 		}
@@ -129,11 +134,32 @@ func (in *Intake) Run(ctx context.Context) error {
 		case <-tick.C:
 			in.mu.Lock()
 			in.pool.Expire(time.Now())
+			again := in.forgotten(time.Now())
 			in.mu.Unlock()
+			if len(again) > 0 {
+				in.cfg.Publish(again)
+			}
 		case first := <-in.inbox:
 			in.handle(in.collect(first))
 		}
 	}
+}
+
+// forgotten lists transactions of this node's users that have waited so long that
+// their gossip must be taken for lost.
+func (in *Intake) forgotten(now time.Time) (raws [][]byte) {
+	for i := range in.logged {
+		l := &in.logged[i]
+		e := in.pool.byID[l.id]
+		if e == nil || now.Sub(l.published) < regossipEvery {
+			continue
+		}
+		l.published = now
+		if raws = append(raws, e.tx.Raw()); len(raws) == regossipMost {
+			break
+		}
+	}
+	return raws
 }
 
 // collect gathers submissions until they are worth a batch or have waited long
@@ -192,7 +218,7 @@ func (in *Intake) record(raws [][]byte, results []Result) (accepted [][]byte) {
 			results[i].Err = fmt.Errorf("write accepted transaction: %w", err)
 			continue
 		}
-		in.logged = append(in.logged, logged{index, results[i].ID})
+		in.logged = append(in.logged, logged{index, results[i].ID, time.Now()})
 		accepted, fresh = append(accepted, raws[i]), append(fresh, i)
 	}
 	if len(fresh) == 0 {

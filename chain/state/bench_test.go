@@ -58,7 +58,7 @@ func benchMillion(b *testing.B, opts Options) *State {
 
 func BenchmarkCommitDurable(b *testing.B) {
 	for _, c := range []struct{ keys, cache, workers int }{
-		{100, 1 << 19, 2}, {10_000, 1 << 19, 1}, {10_000, 1 << 19, 2}, {10_000, 1 << 13, 2},
+		{100, 1 << 17, 2}, {10_000, 1 << 13, 2}, {10_000, 1 << 19, 1}, {10_000, 1 << 19, 2},
 	} {
 		b.Run(fmt.Sprintf("keys=%d/cache=%d/workers=%d", c.keys, c.cache, c.workers), func(b *testing.B) {
 			s := benchMillion(b, Options{CacheNodes: c.cache, Workers: c.workers})
@@ -139,7 +139,7 @@ func (t *benchTree) store(at place, n *node) error {
 }
 
 func BenchmarkReadMillion(b *testing.B) {
-	s := benchMillion(b, Options{CacheNodes: 1 << 19, Workers: 2})
+	s := benchMillion(b, Options{CacheNodes: 1 << 17, Workers: 2})
 	var proof *Proof
 	var value []byte
 	changes := benchChanges(10_000, 5)

@@ -62,6 +62,8 @@ func OpenDB(dir string, opts DBOptions) (*DB, error) {
 	o := badger.DefaultOptions(dir).
 		WithMemTableSize(opts.MemTableBytes).
 		WithNumMemtables(2).
+		WithBaseLevelSize(4 * opts.MemTableBytes). // fewer levels: a third less is rewritten
+		WithBaseTableSize(opts.MemTableBytes / 8).
 		WithNumCompactors(2).
 		WithBlockCacheSize(0). // tables are mapped, not compressed: the page cache serves
 		WithCompression(options.None).
@@ -71,7 +73,7 @@ func OpenDB(dir string, opts DBOptions) (*DB, error) {
 		WithMetricsEnabled(false).
 		WithSyncWrites(false). // see barrier
 		WithNumVersionsToKeep(1).
-		WithLogger(nil).WithBaseLevelSize(4*opts.MemTableBytes).WithBaseTableSize(8<<20)
+		WithLogger(nil)
 	o.ChecksumVerificationMode = options.OnTableRead
 	if opts.SkipVerify {
 		o.ChecksumVerificationMode = options.NoVerification

@@ -15,7 +15,13 @@ import (
 	"github.com/starlingmesh/starling/crypto/hash"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain lets badger leak what it does not stop when opening fails over a
+// damaged table; after that error a process ends.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m,
+		goleak.IgnoreTopFunction("github.com/dgraph-io/ristretto/v2/z.(*AllocatorPool).freeupAllocators"),
+		goleak.IgnoreTopFunction("github.com/dgraph-io/badger/v4.(*DB).monitorCache"))
+}
 
 var testChain = []byte("test chain")
 

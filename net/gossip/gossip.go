@@ -9,8 +9,10 @@ package gossip
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -118,6 +120,9 @@ type Spec[T any] struct {
 	// PerSecond is how many messages one peer may relay, in bursts of four
 	// times as many; more are dropped, and the peer pays for the flood.
 	PerSecond int
+	// Repeats says that the same message may be published again, for those
+	// who missed it. Otherwise a repetition is taken for a copy and dropped.
+	Repeats bool
 }
 
 // Topic is a joined topic.
@@ -171,7 +176,14 @@ func (t *Topic[T]) validate(ctx context.Context, from peer.ID, m *pubsub.Message
 	if len(m.Data) > t.gossip.cfg.MaxMessage {
 		return t.rejected(from)
 	}
-	msg, err := t.spec.Codec.Decode(m.Data)
+	data := m.Data
+	if t.spec.Repeats {
+		if len(data) < serialBytes {
+			return t.rejected(from)
+		}
+		data = data[serialBytes:]
+	}
+	msg, err := t.spec.Codec.Decode(data)
 	if err != nil {
 		t.gossip.log.Debug("undecodable message", "topic", t.spec.Name, "peer", from.String(), "error", err)
 		return t.rejected(from)
@@ -191,6 +203,8 @@ func (t *Topic[T]) rejected(from peer.ID) pubsub.ValidationResult {
 	t.gossip.host.Penalise(from, p2p.InvalidMessage)
 	return pubsub.ValidationReject
 }
+
+const serialBytes = 8
 
 // maxBudgets bounds the peers whose rates are remembered.
 const maxBudgets = 1 << 10
@@ -214,6 +228,11 @@ func (t *Topic[T]) Publish(ctx context.Context, msg T) error {
 	data, err := t.spec.Codec.Encode(msg)
 	if err != nil {
 		return fmt.Errorf("publish on %s: %w", t.spec.Name, err)
+	}
+	if t.spec.Repeats {
+		// Messages are told apart by their content: a serial number makes each
+		// repetition another one.
+		data = append(binary.BigEndian.AppendUint64(make([]byte, 0, len(data)+serialBytes), rand.Uint64()), data...)
 	}
 	if len(data) > t.gossip.cfg.MaxMessage {
 		return fmt.Errorf("publish on %s: message of %d bytes, at most %d are allowed", t.spec.Name, len(data), t.gossip.cfg.MaxMessage)
