@@ -21,6 +21,9 @@ func (n *Node) executed(x exec.Executed) error {
 		n.log.Error("invariant broken by a transaction: this is a defect of this program", "tx", d.Tx.String(), "error", d.Err)
 	}
 	n.intake.Executed(b.Height, x.Result.Accounts())
+	if len(b.Txs) > 0 {
+		n.ordering.lastPaid.Store(uint64(b.Height))
+	}
 	n.tell(x)
 	return nil
 }

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -23,6 +24,8 @@ const (
 	// certInterval is the least time between two state certificates that this
 	// node puts into blocks while there are transactions to carry.
 	certInterval = 200 * time.Millisecond
+	// certPatience is how many blocks are hurried for a state certificate.
+	certPatience = 8
 	// decodedBlocks is how many checked blocks are remembered, decoded.
 	decodedBlocks = 256
 	// checking is how many proposals are checked at a time.
@@ -36,6 +39,7 @@ type ordering struct {
 	decoded  *lru.Cache[hash.Hash, []*types.Tx] // by block
 	slots    chan struct{}
 	lastCert time.Time
+	lastPaid atomic.Uint64 // height of the newest executed block with transactions
 }
 
 func newOrdering(n *Node) (*ordering, error) {
@@ -102,6 +106,14 @@ func (o *ordering) decode(b *types.Block) ([]*types.Tx, error) {
 		o.decoded.Add(b.Hash(), txs)
 	}
 	return txs, err
+}
+
+// Hurry implements consensus.Chain: after a block with transactions a few more
+// blocks come quickly, until one carries the certificate of the new state, so
+// that balances can be proven soon after they change.
+func (o *ordering) Hurry() bool {
+	last, paid := o.n.lastBlock.Load(), types.Height(o.lastPaid.Load())
+	return paid > o.n.attestations.Covered() && last.height < paid+certPatience
 }
 
 // Pending implements consensus.Chain.

@@ -197,6 +197,14 @@ func (a *Attestations) Carried(cert *types.StateCert) {
 	a.carried = max(a.carried, cert.Height)
 }
 
+// Covered is the height of the highest state certificate that a decided block
+// carries.
+func (a *Attestations) Covered() types.Height {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.carried
+}
+
 // learn notes a checked certificate that is higher than all before.
 func (a *Attestations) learn(cert *types.StateCert) {
 	a.best = cert

@@ -70,6 +70,9 @@ type Chain interface {
 	// Payload selects transactions for a block on top of the given undecided
 	// blocks, and a state certificate worth carrying.
 	Payload(undecided []*types.Block) (txs [][]byte, state *types.StateCert)
+	// Hurry says that somebody waits for what the next blocks bring, even if
+	// they are empty.
+	Hurry() bool
 	// Pending is signalled when there may be something to select.
 	Pending() <-chan struct{}
 	// Decided takes the next final block, in order of height. It must not

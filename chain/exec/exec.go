@@ -39,6 +39,7 @@ type Executor struct {
 	decode   func(*types.Block) ([]*types.Tx, error)
 	listener func(Executed) error
 	keep     uint64
+	space    func() error
 
 	mu      sync.Mutex
 	pending []consensus.Decision // decided, not executed; ascending
@@ -48,9 +49,10 @@ type Executor struct {
 // New makes an executor. decode turns a block's transactions into typed ones;
 // listener is called after each commit, from the executor's goroutine, and may
 // stop it by an error. keep is how many of the newest blocks stay stored, 0 for
-// all.
-func New(l *ledger.Ledger, s *state.State, st *store.Store, keep uint64, decode func(*types.Block) ([]*types.Tx, error), listener func(Executed) error) *Executor {
-	return &Executor{ledger: l, state: s, store: st, keep: keep, decode: decode, listener: listener, wake: make(chan struct{}, 1)}
+// all. space is asked before each commit whether there is room for one: the
+// database maps its files, and would be killed where other programs get an error.
+func New(l *ledger.Ledger, s *state.State, st *store.Store, keep uint64, space func() error, decode func(*types.Block) ([]*types.Tx, error), listener func(Executed) error) *Executor {
+	return &Executor{ledger: l, state: s, store: st, keep: keep, space: space, decode: decode, listener: listener, wake: make(chan struct{}, 1)}
 }
 
 // Begin commits the genesis state if the state is empty. It returns the last
@@ -190,6 +192,9 @@ func (x *Executor) execute(d consensus.Decision) error {
 	result, err := x.ledger.Execute(ledger.Block{Height: b.Height, Time: b.Time, Txs: txs}, x.state)
 	if err != nil {
 		return err
+	}
+	if err := x.space(); err != nil {
+		return fmt.Errorf("commit block %d: %w", b.Height, err)
 	}
 	records := x.store.Stage(entry(d, result))
 	if h := uint64(b.Height); x.keep > 0 && h > x.keep {

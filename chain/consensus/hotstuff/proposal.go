@@ -180,13 +180,14 @@ func (c *Core) build() {
 	c.emit(BuildPayload{View: c.view, Parent: parent.Block, Hurry: c.hurry(parent)})
 }
 
-// hurry reports whether transactions wait below n for more blocks to decide
-// them, or views were lost.
+// hurry reports whether transactions below n wait for more blocks to decide them,
+// or views were lost. The last decided block counts: the others learn of its
+// decision from the next proposal.
 func (c *Core) hurry(n *Node) bool {
 	if c.high.View+1 != c.view {
 		return true
 	}
-	for ; n != c.tree.root; n = n.Parent {
+	for ; n != nil; n = n.Parent {
 		if len(n.Block.Txs) > 0 {
 			return true
 		}

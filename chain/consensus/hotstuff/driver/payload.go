@@ -29,7 +29,7 @@ func (d *Driver) propose(tick bool) error {
 	undecided := d.cfg.Core.Undecided(e.Parent.Hash())
 	txs, state := d.cfg.Chain.Payload(undecided)
 	// Until something is decided after a start, people wait to see that it works.
-	hurry := e.Hurry || d.cfg.Core.DecidedHeight() == d.begun
+	hurry := e.Hurry || d.cfg.Chain.Hurry() || d.cfg.Core.DecidedHeight() == d.begun
 	if len(txs) == 0 && !hurry && waited < d.cfg.IdleInterval {
 		if tick {
 			d.build.Reset(d.cfg.IdleInterval - waited)
