@@ -43,11 +43,14 @@ type Options struct {
 	Keys    Keys
 	Version string
 	Log     *slog.Logger
+	// Clock is what the node takes for the time in consensus; nil is time.Now.
+	Clock func() time.Time
 }
 
 // Node is one running participant. Its methods are safe for concurrent use.
 type Node struct {
 	cfg     config.Config
+	clock   func() time.Time
 	genesis *types.Genesis
 	chain   hash.Hash
 	version string
@@ -103,7 +106,7 @@ func New(o Options) (_ *Node, err error) {
 		return nil, fmt.Errorf("make home: %w", err)
 	}
 	n := &Node{
-		cfg: o.Config, genesis: o.Genesis, chain: o.Genesis.ChainID(), version: o.Version, log: o.Log, started: time.Now(),
+		cfg: o.Config, clock: o.Clock, genesis: o.Genesis, chain: o.Genesis.ChainID(), version: o.Version, log: o.Log, started: time.Now(),
 		hub: events.NewHub(eventsKept), metrics: newMetrics(),
 	}
 	defer func() {
@@ -264,7 +267,7 @@ func (n *Node) openEngine(Keys) error {
 	}
 	n.engine = driver.New(driver.Config{
 		Core: core, Leaders: leaders, Log: n.votes, Network: n.mesh, Chain: n.ordering, Logger: n.log.With("component", "consensus"),
-		BlockInterval: n.cfg.Consensus.BlockInterval, IdleInterval: n.cfg.Consensus.EmptyBlockInterval, OnView: n.ordering.viewBegan,
+		BlockInterval: n.cfg.Consensus.BlockInterval, IdleInterval: n.cfg.Consensus.EmptyBlockInterval, OnView: n.ordering.viewBegan, Now: n.clock,
 	})
 	n.syncer = chainsync.New(chainsync.Config{
 		Peers: n.mesh, Engine: n.engine, Logger: n.log.With("component", "sync"),

@@ -177,8 +177,8 @@ const (
 )
 
 // firstBlock waits until every node has executed a block of this run.
-func (n *Network) firstBlock(ctx context.Context, o Options) error {
-	ctx, cancel := context.WithTimeout(ctx, firstBlockPatience)
+func (n *Network) firstBlock(parent context.Context, o Options) error {
+	ctx, cancel := context.WithTimeout(parent, firstBlockPatience)
 	defer cancel()
 	first := map[string]uint64{}
 	lastRemark := time.Now()
@@ -208,6 +208,9 @@ func (n *Network) firstBlock(ctx context.Context, o Options) error {
 		}
 		select {
 		case <-ctx.Done():
+			if parent.Err() != nil {
+				return fmt.Errorf("stopped while starting: %w", parent.Err())
+			}
 			return fmt.Errorf("no first block within %s (%s; the logs are %s): %w", firstBlockPatience, waiting, filepath.Join(n.layout.Dir, "node*", logName), ctx.Err())
 		case <-tick.C:
 		}

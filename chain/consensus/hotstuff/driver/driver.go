@@ -43,6 +43,8 @@ type Config struct {
 	// IdleInterval is how long a leader waits for transactions before it
 	// proposes an empty block.
 	IdleInterval time.Duration
+	// Now is the clock; nil is time.Now.
+	Now func() time.Time
 	// OnView is told of each new view; optional.
 	OnView consensus.ViewObserver
 }
@@ -89,6 +91,9 @@ type ask struct {
 
 // New makes a driver. Nothing runs before Run.
 func New(cfg Config) *Driver {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
 	d := &Driver{
 		cfg: cfg, inbox: make(chan hotstuff.Event, inboxSize), asks: make(chan ask),
 		done: make(chan struct{}), timer: time.NewTimer(time.Hour), build: time.NewTimer(time.Hour),
@@ -133,7 +138,7 @@ func (d *Driver) Run(ctx context.Context) error {
 
 // step feeds the core one event and carries out the effects.
 func (d *Driver) step(ev hotstuff.Event) error {
-	for _, effect := range d.cfg.Core.Step(time.Now(), ev) {
+	for _, effect := range d.cfg.Core.Step(d.cfg.Now(), ev) {
 		if err := d.carryOut(effect); err != nil {
 			return err
 		}
