@@ -14,9 +14,10 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/crypto"
 	ma "github.com/multiformats/go-multiaddr"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Config is what a host is made of.
+// Config is what a host is made of. Start from [Default] or [Loopback].
 type Config struct {
 	// Identity is the node's Ed25519 key. Required; see [LoadOrCreateIdentity].
 	Identity crypto.PrivKey
@@ -32,11 +33,16 @@ type Config struct {
 	// Low and High are the marks between which the connection manager keeps
 	// the number of connections: past High the least useful go, down to Low.
 	// More connections spread messages in fewer hops and cost memory and CPU.
+	// Past four times High connections are refused at once.
 	Low, High int
 	// UserAgent is told to peers.
 	UserAgent string
-	// BanTime is the length of a first ban; each further one is twice as long.
+	// BanTime is the length of a first ban; each further one is twice as long,
+	// up to a day.
 	BanTime time.Duration
+	// Metrics takes libp2p's own metrics. nil: none are kept, as suits many
+	// hosts in one process.
+	Metrics prometheus.Registerer
 }
 
 // Default suits a node on the public internet.
@@ -66,20 +72,38 @@ func (c Config) Validate() error {
 	} else if c.Identity.Type() != crypto.Ed25519 {
 		faults = append(faults, errors.New("p2p: the identity must be an Ed25519 key"))
 	}
-	for name, addrs := range map[string][]string{"p2p.listen": c.Listen, "p2p.announce": c.Announce} {
-		for _, s := range addrs {
-			if _, err := ma.NewMultiaddr(s); err != nil {
-				faults = append(faults, fmt.Errorf("%s: %q is not a multiaddr, such as /ip4/0.0.0.0/udp/8421/quic-v1: %w", name, s, err))
-			}
+	for _, s := range c.Listen {
+		if a, err := ma.NewMultiaddr(s); err != nil {
+			faults = append(faults, fmt.Errorf("p2p.listen: %q is not a multiaddr, such as /ip4/0.0.0.0/udp/8421/quic-v1: %w", s, err))
+		} else if transportOf(a) == "" {
+			faults = append(faults, fmt.Errorf("p2p.listen: %q: want an address that ends in /udp/PORT/quic-v1, /tcp/PORT or /tcp/PORT/ws", s))
+		}
+	}
+	for _, s := range c.Announce {
+		if _, err := ma.NewMultiaddr(s); err != nil {
+			faults = append(faults, fmt.Errorf("p2p.announce: %q is not a multiaddr, such as /dns4/node.example/tcp/8421: %w", s, err))
 		}
 	}
 	if c.Low < 1 || c.High < c.Low {
 		faults = append(faults, fmt.Errorf("p2p: connection marks %d and %d: want 1 or more, low first", c.Low, c.High))
 	}
-	if c.BanTime <= 0 {
-		faults = append(faults, fmt.Errorf("p2p: ban time %s must be positive", c.BanTime))
+	if c.BanTime <= 0 || c.BanTime > maxBan {
+		faults = append(faults, fmt.Errorf("p2p: ban time %s: want more than 0 and at most %s", c.BanTime, maxBan))
 	}
 	return errors.Join(faults...)
+}
+
+// transportOf names the transport that can listen on an address, "" for none.
+func transportOf(a ma.Multiaddr) string {
+	var last string
+	for _, c := range a {
+		last = c.Protocol().Name
+	}
+	switch last {
+	case "quic-v1", "tcp", "ws":
+		return last
+	}
+	return ""
 }
 
 // loopbackOnly reports whether the host can be reached from this machine alone.

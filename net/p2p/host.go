@@ -6,26 +6,20 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
-	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
 	libp2pquic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 	"github.com/libp2p/go-libp2p/p2p/transport/websocket"
 	ma "github.com/multiformats/go-multiaddr"
 )
-
-// ErrListen means that an address of p2p.listen cannot be listened on.
-var ErrListen = errors.New("the mesh cannot listen")
 
 // Host is a running libp2p host. Its methods are safe for concurrent use.
 type Host struct {
@@ -34,17 +28,16 @@ type Host struct {
 	log   *slog.Logger
 	local bool
 	bans  atomic.Int64
+	// started holds the host once it runs: libp2p asks for relays before
+	// its constructor returns.
+	started atomic.Pointer[host.Host]
+	stop    context.CancelFunc
+	wg      sync.WaitGroup
 
-	mu   sync.Mutex
-	seen map[peer.ID]time.Time // connected since
-	subs []chan PeerChange
-}
-
-// PeerChange says that the first connection to a peer was made, or the last lost.
-type PeerChange struct {
-	ID          peer.ID
-	Connected   bool
-	Connections int // peers connected after the change
+	mu       sync.Mutex
+	seen     map[peer.ID]time.Time // connected since
+	subs     []*subscriber
+	offences [offenceKinds]int64
 }
 
 // Peer is a connected peer.
@@ -71,32 +64,48 @@ func New(cfg Config, log *slog.Logger) (*Host, error) {
 		return nil, err
 	}
 	if h.Host, err = libp2p.New(opts...); err != nil {
-		return nil, fmt.Errorf("start p2p host: %w", listenError(err, cfg.Listen))
+		return nil, fmt.Errorf("start p2p host: %w", err)
 	}
 	h.Network().Notify(&network.NotifyBundle{ConnectedF: h.connected, DisconnectedF: h.disconnected})
+	ctx, stop := context.WithCancel(context.Background())
+	h.stop = stop
+	if err := h.listen(ctx, cfg.Listen); err != nil {
+		return nil, errors.Join(err, h.Close())
+	}
+	h.started.Store(&h.Host)
+	h.wg.Go(func() { h.measure(ctx) })
 	return h, nil
 }
 
+// Close closes all connections and stops listening.
+func (h *Host) Close() error {
+	h.stop()
+	h.wg.Wait()
+	if err := h.Host.Close(); err != nil {
+		return fmt.Errorf("close p2p host: %w", err)
+	}
+	return nil
+}
+
 func (h *Host) options(cfg Config) ([]libp2p.Option, error) {
-	limits := rcmgr.DefaultLimits
-	libp2p.SetDefaultServiceLimits(&limits)
-	resources, err := rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(limits.AutoScale()), h.addressLimits(cfg)...)
+	resources, err := resources(cfg)
 	if err != nil {
-		return nil, fmt.Errorf("p2p resource manager: %w", err)
+		return nil, err
 	}
 	connections, err := connmgr.NewConnManager(cfg.Low, cfg.High, connmgr.WithGracePeriod(20*time.Second))
 	if err != nil {
 		return nil, fmt.Errorf("p2p connection manager: %w", err)
 	}
 	opts := []libp2p.Option{
-		libp2p.Identity(cfg.Identity), libp2p.ListenAddrStrings(cfg.Listen...), libp2p.UserAgent(cfg.UserAgent),
+		libp2p.Identity(cfg.Identity), libp2p.NoListenAddrs, libp2p.UserAgent(cfg.UserAgent), // listens later, one by one
 		libp2p.Transport(libp2pquic.NewTransport), libp2p.Transport(tcp.NewTCPTransport), libp2p.Transport(websocket.New),
-		libp2p.DefaultSecurity, libp2p.DefaultMuxers,
+		libp2p.DefaultSecurity, libp2p.DefaultMuxers, // Noise and TLS 1.3; yamux
 		libp2p.ResourceManager(resources), libp2p.ConnectionManager(connections), libp2p.ConnectionGater(h.gater),
-		libp2p.DisableMetrics(),
 	}
-	if len(cfg.Listen) == 0 {
-		opts = append(opts, libp2p.NoListenAddrs)
+	if cfg.Metrics == nil {
+		opts = append(opts, libp2p.DisableMetrics())
+	} else {
+		opts = append(opts, libp2p.PrometheusRegisterer(cfg.Metrics))
 	}
 	if h.local {
 		// On loopback all addresses are equally near: dial in the order they are
@@ -122,14 +131,15 @@ func (h *Host) options(cfg Config) ([]libp2p.Option, error) {
 func (h *Host) relayCandidates(ctx context.Context, n int) <-chan peer.AddrInfo {
 	out := make(chan peer.AddrInfo, n)
 	defer close(out)
-	if h.Host == nil {
+	running := h.started.Load()
+	if running == nil {
 		return out
 	}
-	for _, id := range h.Network().Peers() {
+	for _, id := range (*running).Network().Peers() {
 		if len(out) == n || ctx.Err() != nil {
 			break
 		}
-		out <- h.Peerstore().PeerInfo(id)
+		out <- (*running).Peerstore().PeerInfo(id)
 	}
 	return out
 }
@@ -183,7 +193,13 @@ func (h *Host) Peers() []Peer {
 // Penalise notes an offence of a peer. One that goes too far is disconnected and
 // kept out for a time.
 func (h *Host) Penalise(id peer.ID, o Offence) {
-	if id == h.ID() || !h.gater.penalise(id, o) {
+	if id == h.ID() || o.price() == 0 {
+		return
+	}
+	h.mu.Lock()
+	h.offences[o]++
+	h.mu.Unlock()
+	if !h.gater.penalise(id, o) {
 		return
 	}
 	h.bans.Add(1)
@@ -197,54 +213,15 @@ func (h *Host) Score(id peer.ID) float64 { return h.gater.score(id) }
 // Banned reports whether a peer is kept out at present.
 func (h *Host) Banned(id peer.ID) bool { return h.gater.banned(id) }
 
+// Offences counts the offences of one kind since the start, of all peers.
+func (h *Host) Offences(o Offence) int64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if o < 0 || o >= offenceKinds {
+		return 0
+	}
+	return h.offences[o]
+}
+
 // Bans counts the bans since the start.
 func (h *Host) Bans() int64 { return h.bans.Load() }
-
-// Changes returns a channel of connection changes. A reader that falls more than
-// its buffer behind misses changes: it must not rely on seeing each. The channel
-// is never closed.
-func (h *Host) Changes() <-chan PeerChange {
-	c := make(chan PeerChange, 64)
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.subs = append(h.subs, c)
-	return c
-}
-
-func (h *Host) connected(n network.Network, c network.Conn) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if _, known := h.seen[c.RemotePeer()]; !known {
-		h.seen[c.RemotePeer()] = time.Now()
-		h.tell(PeerChange{ID: c.RemotePeer(), Connected: true, Connections: len(h.seen)})
-	}
-}
-
-func (h *Host) disconnected(n network.Network, c network.Conn) {
-	if n.Connectedness(c.RemotePeer()) == network.Connected {
-		return
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if _, known := h.seen[c.RemotePeer()]; known {
-		delete(h.seen, c.RemotePeer())
-		h.tell(PeerChange{ID: c.RemotePeer(), Connections: len(h.seen)})
-	}
-}
-
-func (h *Host) tell(change PeerChange) {
-	for _, c := range h.subs {
-		select {
-		case c <- change:
-		default:
-		}
-	}
-}
-
-func listenError(err error, listen []string) error {
-	if errors.Is(err, syscall.EADDRINUSE) || strings.Contains(err.Error(), "address already in use") {
-		return fmt.Errorf("%w on p2p.listen %s: a port is in use: stop the other program, or set another port (0 takes a free one): %w",
-			ErrListen, strings.Join(listen, ", "), err)
-	}
-	return err
-}

@@ -12,10 +12,6 @@ import (
 	"github.com/libp2p/go-libp2p/core/crypto"
 )
 
-// ErrIdentity means that an identity file is there but cannot be used.
-var ErrIdentity = errors.New("identity file is damaged: restore it from a backup, or remove it to get a new identity " +
-	"(a validator must not: the genesis names its identity)")
-
 // LoadOrCreateIdentity reads the node's Ed25519 key from path (libp2p's protobuf
 // encoding), making one with mode 0600 if there is none.
 func LoadOrCreateIdentity(path string) (crypto.PrivKey, error) {

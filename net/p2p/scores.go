@@ -1,7 +1,9 @@
 package p2p
 
 import (
+	"cmp"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -16,6 +18,8 @@ const (
 	Flood                         // sent more than its share
 	InvalidMessage                // sent what does not decode or verify
 	BadBlock                      // served or proposed a block that cannot be
+
+	offenceKinds
 )
 
 // String names the offence for logs and metrics.
@@ -52,7 +56,6 @@ const (
 	banAt    = 100.0
 	halfLife = 2 * time.Minute // of a score
 	maxBan   = 24 * time.Hour
-	forgetAt = 0.5 // a score so low is as good as none
 	// maxScored bounds the peers remembered. New identities are free, so past it
 	// the best behaved are forgotten first.
 	maxScored = 4096
@@ -60,8 +63,8 @@ const (
 
 // Scores remembers offences: each adds its price to the peer's score, which
 // halves every two minutes, and at 100 the peer is banned for a time that doubles
-// with every ban. It is a pure data structure: callers say what time it is, in
-// times that never decrease, and keep it to one goroutine at a time.
+// with every ban, up to a day. It is a pure data structure: callers say what time
+// it is, and keep it to one goroutine at a time.
 type Scores struct {
 	banTime time.Duration
 	peers   map[peer.ID]*record
@@ -89,12 +92,18 @@ func (s *Scores) Penalise(now time.Time, id peer.ID, o Offence) (banned bool) {
 		r = &record{at: now}
 		s.peers[id] = r
 	}
+	if now.Before(r.banned) {
+		return false // what was on its way when the ban fell is not held against it again
+	}
 	r.score = r.decayed(now) + o.price()
 	r.at = now
-	if r.score < banAt || now.Before(r.banned) {
+	if r.score < banAt {
 		return false
 	}
-	length := min(s.banTime<<min(r.bans, 10), maxBan)
+	length := min(s.banTime, maxBan)
+	for range min(r.bans, 10) {
+		length = min(2*length, maxBan)
+	}
 	r.bans++
 	r.banned = now.Add(length)
 	r.score = 0
@@ -116,26 +125,28 @@ func (s *Scores) Score(now time.Time, id peer.ID) float64 {
 }
 
 func (r *record) decayed(now time.Time) float64 {
-	return r.score * math.Exp2(-float64(now.Sub(r.at))/float64(halfLife))
+	return r.score * math.Exp2(-float64(max(0, now.Sub(r.at)))/float64(halfLife))
 }
 
-// forget makes room: everyone whose slips are long past goes, and if that is
-// nobody, the one with the least against it.
+// forget makes room: the quarter with the least against it goes. So many at a time,
+// as new identities are free and must not cost a search each.
 func (s *Scores) forget(now time.Time) {
-	var least peer.ID
-	lowest := math.Inf(1)
-	for id, r := range s.peers {
-		weight := r.decayed(now)
-		if now.Before(r.banned) {
-			weight += banAt * float64(r.bans)
-		}
-		if weight < forgetAt {
-			delete(s.peers, id)
-		} else if weight < lowest {
-			least, lowest = id, weight
-		}
+	type weighed struct {
+		id     peer.ID
+		weight float64
 	}
-	if len(s.peers) >= maxScored {
-		delete(s.peers, least)
+	all := make([]weighed, 0, len(s.peers))
+	for id, r := range s.peers {
+		w := r.decayed(now)
+		if now.Before(r.banned) {
+			w += banAt * float64(r.bans)
+		}
+		all = append(all, weighed{id, w})
+	}
+	slices.SortFunc(all, func(a, b weighed) int {
+		return cmp.Or(cmp.Compare(a.weight, b.weight), cmp.Compare(a.id, b.id))
+	})
+	for _, w := range all[:len(all)/4] {
+		delete(s.peers, w.id)
 	}
 }

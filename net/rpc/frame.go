@@ -8,10 +8,7 @@ import (
 	"io"
 )
 
-// ErrTooLarge means that a frame is larger than its protocol allows.
-var ErrTooLarge = errors.New("frame too large")
-
-// appendFrame adds a length-prefixed frame to b.
+// appendFrame adds a frame to b: the payload's length as a uvarint, the payload.
 func appendFrame(b, payload []byte) []byte {
 	b = binary.AppendUvarint(b, uint64(len(payload)))
 	return append(b, payload...)
@@ -21,7 +18,7 @@ func appendFrame(b, payload []byte) []byte {
 // arrives, not with what is announced. io.EOF means that the stream ended
 // between frames.
 func readFrame(r *bufio.Reader, limit int) ([]byte, error) {
-	n, err := binary.ReadUvarint(r)
+	n, err := readLength(r)
 	if err != nil {
 		return nil, err
 	}
@@ -34,8 +31,33 @@ func readFrame(r *bufio.Reader, limit int) ([]byte, error) {
 		at := len(buf)
 		buf = append(buf, make([]byte, min(n-uint64(at), uint64(max(step, at))))...)
 		if _, err := io.ReadFull(r, buf[at:]); err != nil {
-			return nil, fmt.Errorf("frame cut short: %w", io.ErrUnexpectedEOF)
+			if errors.Is(err, io.EOF) {
+				err = io.ErrUnexpectedEOF
+			}
+			return nil, fmt.Errorf("frame cut short: %w", err)
 		}
 	}
 	return buf, nil
+}
+
+// readLength reads a uvarint in its shortest form.
+func readLength(r *bufio.Reader) (uint64, error) {
+	var n uint64
+	for i := range binary.MaxVarintLen64 {
+		c, err := r.ReadByte()
+		if err != nil {
+			if i > 0 && errors.Is(err, io.EOF) {
+				err = io.ErrUnexpectedEOF
+			}
+			return 0, err
+		}
+		if i == binary.MaxVarintLen64-1 && c > 1 || i > 0 && c == 0 {
+			break
+		}
+		n |= uint64(c&0x7f) << (7 * i)
+		if c < 0x80 {
+			return n, nil
+		}
+	}
+	return 0, fmt.Errorf("%w: length is not a uvarint in its shortest form", ErrMalformed)
 }

@@ -1,0 +1,241 @@
+package gossip
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"testing"
+	"time"
+
+	pb "github.com/libp2p/go-libp2p-pubsub/pb"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/stretchr/testify/require"
+
+	"github.com/starlingmesh/starling/canon"
+	"github.com/starlingmesh/starling/net/p2p"
+	"github.com/starlingmesh/starling/net/p2p/p2ptest"
+)
+
+var quiet = slog.New(slog.DiscardHandler)
+
+// note is a message of the tests. Its first byte tells the validator what to say.
+type note = []byte
+
+func verdict(_ context.Context, _ peer.ID, n note) Verdict {
+	switch {
+	case len(n) > 0 && n[0] == 'R':
+		return Reject
+	case len(n) > 0 && n[0] == 'I':
+		return Ignore
+	case len(n) > 0 && n[0] == 'P':
+		panic("bug")
+	}
+	return Accept
+}
+
+func notes(handle func(peer.ID, note)) Spec[note] {
+	return Spec[note]{Name: "notes", Codec: canon.CBOR[note](), Validate: verdict, Handle: handle}
+}
+
+func start(tb testing.TB, h *p2p.Host, network string) *Gossip {
+	tb.Helper()
+	g, err := New(h, Config{Network: network, MaxMessage: 2 << 20}, quiet)
+	require.NoError(tb, err)
+	tb.Cleanup(g.Close)
+	return g
+}
+
+func join(tb testing.TB, g *Gossip, spec Spec[note]) *Topic[note] {
+	tb.Helper()
+	topic, err := Join(g, spec)
+	require.NoError(tb, err)
+	return topic
+}
+
+// member is a node that has joined the topic of notes.
+type member struct {
+	*Topic[note]
+	host *p2p.Host
+	got  chan note
+}
+
+// members connects hosts with each other and waits until all know of all.
+func members(tb testing.TB, hosts []*p2p.Host, change func(int, *Spec[note])) []member {
+	tb.Helper()
+	out := make([]member, len(hosts))
+	for i, h := range hosts {
+		got := make(chan note, 1<<12)
+		spec := notes(func(_ peer.ID, n note) { got <- n })
+		if change != nil {
+			change(i, &spec)
+		}
+		out[i] = member{join(tb, start(tb, h, "test"), spec), h, got}
+	}
+	for _, m := range out {
+		require.Eventually(tb, func() bool { return len(m.Peers()) == len(hosts)-1 }, 5*time.Second, time.Millisecond)
+	}
+	return out
+}
+
+func (m member) publish(tb testing.TB, text string) {
+	tb.Helper()
+	require.NoError(tb, m.Publish(tb.Context(), note(text)))
+}
+
+// barrier publishes a last note and waits until the others have it, and with it
+// everything before that is still to come over the same connections.
+func (m member) barrier(tb testing.TB, others ...member) (before [][]string) {
+	tb.Helper()
+	last := fmt.Sprintf("last of %s, %d", m.host.ID(), time.Now().UnixNano())
+	m.publish(tb, last)
+	for _, o := range others {
+		var seen []string
+		for n := range o.got {
+			if string(n) == last {
+				break
+			}
+			seen = append(seen, string(n))
+		}
+		before = append(before, seen)
+	}
+	return before
+}
+
+func TestEverybodyElseGetsAMessageOnce(t *testing.T) {
+	ms := members(t, p2ptest.Mesh(t, 4), nil)
+	for i, m := range ms {
+		m.publish(t, fmt.Sprint("hello from ", i))
+	}
+	for i, m := range ms {
+		seen := map[string]int{}
+		for range len(ms) - 1 {
+			seen[string(<-m.got)]++
+		}
+		require.Len(t, seen, len(ms)-1)
+		require.NotContains(t, seen, fmt.Sprint("hello from ", i), "not one's own")
+	}
+	for _, m := range ms {
+		require.Empty(t, m.got)
+	}
+}
+
+func TestMessagesOfAllSizesAreRelayedAlongALine(t *testing.T) {
+	a, b, c := p2ptest.New(t), p2ptest.New(t), p2ptest.New(t)
+	p2ptest.Connect(t, a, b)
+	p2ptest.Connect(t, b, c)
+	got := make(chan note, 10)
+	first := join(t, start(t, a, "test"), notes(func(peer.ID, note) {}))
+	middle := join(t, start(t, b, "test"), notes(func(peer.ID, note) {}))
+	join(t, start(t, c, "test"), notes(func(from peer.ID, n note) {
+		require.Equal(t, b.ID(), from, "from is who relayed it")
+		got <- n
+	}))
+	require.Eventually(t, func() bool { return len(first.Peers()) == 1 && len(middle.Peers()) == 2 }, 5*time.Second, time.Millisecond)
+	for _, size := range []int{0, 1, 1 << 10, 1<<21 - 8} {
+		msg := bytes.Repeat([]byte{1}, size)
+		require.NoError(t, first.Publish(t.Context(), msg))
+		require.True(t, bytes.Equal(msg, <-got))
+	}
+	require.ErrorIs(t, first.Publish(t.Context(), make(note, 1<<21)), ErrTooLarge)
+}
+
+func TestRejectedMessagesGoNoFurtherAndCost(t *testing.T) {
+	ms := members(t, p2ptest.Mesh(t, 3), nil)
+	ms[0].publish(t, "Reject me")
+	ms[0].publish(t, "Ignore me")
+	seen := ms[0].barrier(t, ms[1:]...)
+	require.Equal(t, [][]string{nil, nil}, seen)
+	for _, m := range ms[1:] {
+		require.InDelta(t, 25, m.host.Score(ms[0].host.ID()), 1)
+	}
+	require.Zero(t, ms[1].host.Score(ms[2].host.ID()), "nobody relayed it")
+}
+
+func TestUndecodableMessagesCost(t *testing.T) {
+	ms := members(t, p2ptest.Mesh(t, 2), nil)
+	require.NoError(t, ms[0].topic.Publish(t.Context(), []byte{0xff}))
+	require.Eventually(t, func() bool { return ms[1].host.Score(ms[0].host.ID()) > 0 }, 5*time.Second, time.Millisecond)
+}
+
+func TestPanickingValidatorIgnoresTheMessage(t *testing.T) {
+	ms := members(t, p2ptest.Mesh(t, 2), nil)
+	ms[0].publish(t, "Panic")
+	require.Equal(t, [][]string{nil}, ms[0].barrier(t, ms[1]))
+	require.Zero(t, ms[1].host.Score(ms[0].host.ID()), "the bug is ours")
+}
+
+func TestRepetitionsArriveOnlyWhereAskedFor(t *testing.T) {
+	for _, repeats := range []bool{false, true} {
+		t.Run(fmt.Sprint(repeats), func(t *testing.T) {
+			ms := members(t, p2ptest.Mesh(t, 2), func(_ int, s *Spec[note]) { s.Repeats = repeats })
+			for range 5 {
+				ms[0].publish(t, "again")
+			}
+			want := 1
+			if repeats {
+				want = 5
+			}
+			require.Len(t, ms[0].barrier(t, ms[1])[0], want)
+		})
+	}
+}
+
+func TestRepetitionsOfOneMessageAreBounded(t *testing.T) {
+	topic := members(t, p2ptest.Mesh(t, 1), func(_ int, s *Spec[note]) { s.Repeats = true })[0]
+	heads := map[byte]bool{}
+	for range 1000 {
+		heads[topic.repetition([]byte("x"))] = true
+	}
+	require.Len(t, heads, 256)
+}
+
+func TestOwnMessagesAreHandledIfAsked(t *testing.T) {
+	ms := members(t, p2ptest.Mesh(t, 1), func(_ int, s *Spec[note]) { s.Self = true })
+	ms[0].publish(t, "note to self")
+	require.Equal(t, "note to self", string(<-ms[0].got))
+}
+
+// A peer that has used up its budget must not be able to make others drop the
+// honest copies of what it relays.
+func TestMessagesBeyondABudgetAreNotRemembered(t *testing.T) {
+	ms := members(t, p2ptest.Mesh(t, 3), func(i int, s *Spec[note]) {
+		if i == 2 {
+			s.PerSecond = 1 // four at once
+		}
+	})
+	flooder, honest, victim := ms[0], ms[1], ms[2]
+	for i := range 8 {
+		flooder.publish(t, fmt.Sprint("Ignore ", i))
+	}
+	require.Eventually(t, func() bool { return victim.gossip.Stats().Limited > 0 }, 5*time.Second, time.Millisecond)
+	flooder.publish(t, "censored?") // the victim drops this copy
+	require.Equal(t, "censored?", string(<-honest.got))
+	require.Equal(t, "censored?", string(<-victim.got), "and takes the honest one")
+	require.False(t, victim.host.Banned(flooder.host.ID()))
+}
+
+func TestNetworksNeverMix(t *testing.T) {
+	hosts := p2ptest.Mesh(t, 2)
+	a := join(t, start(t, hosts[0], "one"), notes(func(peer.ID, note) {}))
+	b := join(t, start(t, hosts[1], "two"), notes(func(peer.ID, note) { t.Error("a message of another network") }))
+	require.NoError(t, a.Publish(t.Context(), note("hello")))
+	require.Empty(t, a.Peers())
+	require.Empty(t, b.Peers())
+}
+
+func TestIncompleteTopicsAreRefused(t *testing.T) {
+	g := start(t, p2ptest.New(t), "test")
+	_, err := Join(g, Spec[note]{Name: "notes"})
+	require.ErrorContains(t, err, "/starling/test/notes/1")
+	_, err = New(p2ptest.New(t), Config{}, quiet)
+	require.Error(t, err)
+}
+
+func TestMessageIDSeparatesTopicAndData(t *testing.T) {
+	id := func(topic, data string) string {
+		return messageID(&pb.Message{Topic: &topic, Data: []byte(data)})
+	}
+	require.NotEqual(t, id("ab", "c"), id("a", "bc"))
+	require.Equal(t, id("ab", "c"), id("ab", "c"))
+}
