@@ -20,7 +20,7 @@ var freeSpace = func(dir string) (uint64, error) {
 	if err := unix.Statfs(dir, &s); err != nil {
 		return 0, err
 	}
-	return s.Bavail * uint64(s.Bsize), nil //nolint:unconvert,gosec // Bsize has another type on other systems; it is positive
+	return s.Bavail * uint64(s.Bsize), nil
 }
 
 // checkDisk refuses to go on when the disk is almost full.

@@ -35,7 +35,7 @@ func (p *process) start(ctx context.Context) error {
 		return fmt.Errorf("open log: %w", err)
 	}
 	defer log.Close()                                               // the child has its own
-	p.cmd = exec.Command(p.binary, "node", "run", "--home", p.home) //nolint:noctx,gosec // ended by stop, so that it can end cleanly
+	p.cmd = exec.Command(p.binary, "node", "run", "--home", p.home) //nolint:noctx // ended by stop, so that it can end cleanly
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	// A group of its own: Ctrl-C in the terminal reaches this process alone,
 	// which then stops its nodes in order.

@@ -111,8 +111,10 @@ func (n *testNet) balance(name string) types.Drops {
 
 func (n *testNet) snapshot() memory { return maps.Clone(n.state) }
 
-func fee(d types.Drops) func(*types.Header)            { return func(h *types.Header) { h.Fee = d } }
-func sequence(s uint64) func(*types.Header)            { return func(h *types.Header) { h.Sequence = s } }
+func fee(d types.Drops) func(*types.Header) { return func(h *types.Header) { h.Fee = d } }
+
+func sequence(s uint64) func(*types.Header) { return func(h *types.Header) { h.Sequence = s } }
+
 func expiry(at types.Height) func(*types.Header)       { return func(h *types.Header) { h.Expiry = at } }
 func mutate(f func(*types.Header)) func(*types.Header) { return f }
 

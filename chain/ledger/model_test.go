@@ -127,7 +127,7 @@ func TestExecutionIsDeterministic(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, slices.IsSortedFunc(first.Changes, func(a, b state.Change) int { return slices.Compare(a.Key, b.Key) }))
 	for range 20 { // map order differs from run to run
-		again, err := n.ledger.Execute(Block{Height: 1, Txs: txs}, memory(maps.Clone(n.state)))
+		again, err := n.ledger.Execute(Block{Height: 1, Txs: txs}, maps.Clone(n.state))
 		require.NoError(t, err)
 		require.Equal(t, first, again)
 	}

@@ -15,6 +15,7 @@ func (t tails) Len() int { return len(t) }
 func (t tails) Less(i, j int) bool {
 	return cheaper(t[i].bySeq[t[i].last].tx, t[j].bySeq[t[j].last].tx)
 }
+
 func (t tails) Swap(i, j int) {
 	t[i], t[j] = t[j], t[i]
 	t[i].place, t[j].place = i, j

@@ -99,20 +99,19 @@ func (p *Pool) Add(now time.Time, tx *types.Tx) error {
 	if tx.Sequence-account.Sequence >= uint64(p.cfg.PerSender) {
 		return fmt.Errorf("%w: %d, the account is at %d and at most %d may wait", ErrSequenceGap, tx.Sequence, account.Sequence, p.cfg.PerSender)
 	}
-	q := p.queue[tx.Sender()]
-	if q != nil {
+	if q := p.queue[tx.Sender()]; q != nil {
 		if old := q.bySeq[tx.Sequence]; old != nil {
 			if err := outbids(tx, old.tx); err != nil {
 				return err
 			}
 			p.drop(q, old)
-			q = p.queue[tx.Sender()]
 		}
 	}
 	if err := p.makeRoom(tx); err != nil {
 		return err
 	}
-	if q = p.queue[tx.Sender()]; q == nil {
+	q := p.queue[tx.Sender()]
+	if q == nil {
 		q = &queue{sender: tx.Sender(), next: account.Sequence, bySeq: map[uint64]*entry{}}
 		p.queue[tx.Sender()] = q
 	}

@@ -250,9 +250,7 @@ func TestSnapshotIsStableWhileCommitsRun(t *testing.T) {
 
 	var readers sync.WaitGroup
 	stop := make(chan struct{})
-	readers.Add(1)
-	go func() {
-		defer readers.Done()
+	readers.Go(func() {
 		for {
 			select {
 			case <-stop:
@@ -269,7 +267,7 @@ func TestSnapshotIsStableWhileCommitsRun(t *testing.T) {
 			}
 			now.Close()
 		}
-	}()
+	})
 	for i := range 30 { // enough for tables and compactions
 		w.commit(uint64(i+1), set(0, 500, fmt.Sprint(i+1)))
 	}

@@ -49,8 +49,7 @@ func (a *app) follow(cmd *cobra.Command, after uint64, kinds []events.Kind) erro
 	var last error
 	for e, err := range c.Events(cmd.Context(), after, kinds...) {
 		if last = err; err != nil {
-			var away *client.Unreachable
-			if errors.As(err, &away) {
+			if _, ok := errors.AsType[*client.Unreachable](err); ok {
 				a.remark("waiting for %s", c.Address())
 			}
 			continue

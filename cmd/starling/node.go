@@ -44,7 +44,7 @@ starling config show).`,
 				return err
 			}
 			log := newLogger(a.stderr, cfg.Log, a.colors(a.stderr))
-			n, err := node.New(node.Options{Config: cfg, Genesis: g, Keys: keys, Version: readBuild().Version, Log: log})
+			n, err := node.New(node.Options{Config: cfg, Genesis: g, Keys: keys, Version: buildVersion(), Log: log})
 			if err != nil {
 				return err
 			}
@@ -69,7 +69,7 @@ func newLogger(w io.Writer, c config.Log, color bool) *slog.Logger {
 	if c.Format == "json" {
 		return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level}))
 	}
-	return slog.New(tint.NewHandler(w, &tint.Options{Level: level, NoColor: !color, TimeFormat: "15:04:05.000"}))
+	return slog.New(tint.NewTextHandler(w, &tint.Options{Level: level, NoColor: !color, TimeFormat: "15:04:05.000"}))
 }
 
 func newInitCmd(a *app) *cobra.Command {

@@ -94,7 +94,7 @@ func (a *app) completeTestnet(o *testnet.Options) error {
 	if err != nil {
 		return err
 	}
-	o.Binary, o.JSON, o.Out, o.Remarks, o.Version = binary, a.json, a.stdout, a.stderr, readBuild().Version
+	o.Binary, o.JSON, o.Out, o.Remarks, o.Version = binary, a.json, a.stdout, a.stderr, buildVersion()
 	o.Terminal = interactive(a.stdout) && !a.json
 	o.LogLevel = slog.LevelInfo
 	return nil

@@ -39,9 +39,19 @@ func TestBitmapHasOneFormOnly(t *testing.T) {
 		n     int
 		ok    bool
 	}{
-		{nil, 0, true}, {[]byte{0}, 0, false}, {nil, 1, false}, {[]byte{1}, 1, true}, {[]byte{2}, 1, false},
-		{[]byte{0xff}, 8, true}, {[]byte{0xff, 1}, 9, true}, {[]byte{0xff, 2}, 9, false}, {[]byte{0xff, 0}, 8, false},
-		{[]byte{0x7f}, 7, true}, {[]byte{0x80}, 7, false}, {nil, -3, true}, {[]byte{1}, -3, false},
+		{nil, 0, true},
+		{[]byte{0}, 0, false},
+		{nil, 1, false},
+		{[]byte{1}, 1, true},
+		{[]byte{2}, 1, false},
+		{[]byte{0xff}, 8, true},
+		{[]byte{0xff, 1}, 9, true},
+		{[]byte{0xff, 2}, 9, false},
+		{[]byte{0xff, 0}, 8, false},
+		{[]byte{0x7f}, 7, true},
+		{[]byte{0x80}, 7, false},
+		{nil, -3, true},
+		{[]byte{1}, -3, false},
 	} {
 		_, err := ParseBitmap(c.bytes, c.n)
 		if c.ok {

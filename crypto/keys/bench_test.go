@@ -1,12 +1,11 @@
 package keys
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"math/big"
 	"slices"
 	"testing"
-
-	"crypto/sha256"
 
 	gnark "github.com/consensys/gnark-crypto/ecc/secp256k1/ecdsa"
 	decred "github.com/decred/dcrd/dcrec/secp256k1/v4"

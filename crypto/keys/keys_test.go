@@ -332,7 +332,7 @@ func TestPrintingAPrivateKeyShowsNoSecret(t *testing.T) {
 			fmt.Sprintf("%v %+v %#v", holder, holder, holder),
 		} {
 			require.NotContains(t, s, hex.EncodeToString(key.Bytes()[1:17]))
-			require.NotContains(t, s, fmt.Sprint(key.Bytes()[1:9])[1:])
+			require.NotContains(t, s, fmt.Sprint(string(key.Bytes()[1:9]))[1:])
 		}
 		_, err := json.Marshal(holder)
 		require.ErrorIs(t, err, ErrPrivateKey)

@@ -153,9 +153,14 @@ func TestAnotherVersionIsNamedSo(t *testing.T) {
 
 func TestParamsAreBoundedBeforeAnyWork(t *testing.T) {
 	for _, p := range []Params{
-		{}, {MemoryKiB: 8, Passes: 1}, {MemoryKiB: 8, Lanes: 1}, {MemoryKiB: 7, Passes: 1, Lanes: 1},
-		{MemoryKiB: 15, Passes: 1, Lanes: 2}, {MemoryKiB: 8, Passes: MaxPasses + 1, Lanes: 1},
-		{MemoryKiB: 1 << 10, Passes: 1, Lanes: MaxLanes + 1}, {MemoryKiB: MaxMemoryKiB + 1, Passes: 1, Lanes: 1},
+		{},
+		{MemoryKiB: 8, Passes: 1},
+		{MemoryKiB: 8, Lanes: 1},
+		{MemoryKiB: 7, Passes: 1, Lanes: 1},
+		{MemoryKiB: 15, Passes: 1, Lanes: 2},
+		{MemoryKiB: 8, Passes: MaxPasses + 1, Lanes: 1},
+		{MemoryKiB: 1 << 10, Passes: 1, Lanes: MaxLanes + 1},
+		{MemoryKiB: MaxMemoryKiB + 1, Passes: 1, Lanes: 1},
 	} {
 		_, err := Seal([]byte("x"), example, nil, p, rand.Reader)
 		require.ErrorIs(t, err, ErrParams, "%+v", p)
@@ -171,7 +176,9 @@ func TestUnusableInputIsRefusedWhenSealing(t *testing.T) {
 		require.ErrorIs(t, err, ErrSecret)
 	}
 	for _, meta := range []Meta{
-		{Name: strings.Repeat("n", maxText+1)}, {Kind: "a\nb"}, {Label: "\xff"},
+		{Name: strings.Repeat("n", maxText+1)},
+		{Kind: "a\nb"},
+		{Label: "\xff"},
 		{Created: time.Date(12026, 1, 1, 0, 0, 0, 0, time.UTC)},
 	} {
 		_, err := Seal([]byte("x"), meta, nil, fast, rand.Reader)

@@ -1,6 +1,8 @@
 package gossip
 
 import (
+	"maps"
+	"sync"
 	"sync/atomic"
 
 	pubsub "github.com/libp2p/go-libp2p-pubsub"
@@ -16,19 +18,60 @@ type Stats struct {
 	Limited    uint64 // beyond a peer's budget
 	Overrun    uint64 // dropped because validators or handlers were too slow
 	Unsent     uint64 // dropped because a peer was too slow to take them
+	// Links counts the peers, topic by topic, to which messages of others are
+	// relayed at present. What is published here goes to all peers at once.
+	Links int
 }
 
 // Stats reads the counters.
 func (g *Gossip) Stats() Stats {
 	return Stats{
 		Delivered: g.stats.delivered.Load(), Duplicates: g.stats.duplicates.Load(), Refused: g.stats.refused.Load(),
-		Limited: g.stats.limited.Load(), Overrun: g.stats.overrun.Load(), Unsent: g.stats.unsent.Load(),
+		Limited: g.stats.limited.Load(), Overrun: g.stats.overrun.Load(), Unsent: g.stats.unsent.Load(), Links: g.stats.count(),
 	}
 }
 
 // stats is a pubsub.RawTracer that counts.
 type stats struct {
 	delivered, duplicates, refused, limited, overrun, unsent atomic.Uint64
+
+	mu    sync.Mutex
+	links map[link]struct{}
+}
+
+type link struct {
+	peer  peer.ID
+	topic string
+}
+
+func (s *stats) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.links)
+}
+
+// Graft implements pubsub.RawTracer.
+func (s *stats) Graft(p peer.ID, topic string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.links == nil {
+		s.links = map[link]struct{}{}
+	}
+	s.links[link{p, topic}] = struct{}{}
+}
+
+// Prune implements pubsub.RawTracer.
+func (s *stats) Prune(p peer.ID, topic string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.links, link{p, topic})
+}
+
+// OnClosedOutboundStream implements pubsub.RawTracer: the peer is gone.
+func (s *stats) OnClosedOutboundStream(p peer.ID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	maps.DeleteFunc(s.links, func(l link, _ struct{}) bool { return l.peer == p })
 }
 
 // DeliverMessage implements pubsub.RawTracer.
@@ -58,20 +101,11 @@ func (s *stats) DropRPC(rpc *pubsub.RPC, _ peer.ID) { s.unsent.Add(uint64(len(rp
 // OnNewOutboundStream implements pubsub.RawTracer.
 func (*stats) OnNewOutboundStream(peer.ID, protocol.ID) {}
 
-// OnClosedOutboundStream implements pubsub.RawTracer.
-func (*stats) OnClosedOutboundStream(peer.ID) {}
-
 // Join implements pubsub.RawTracer.
 func (*stats) Join(string) {}
 
 // Leave implements pubsub.RawTracer.
 func (*stats) Leave(string) {}
-
-// Graft implements pubsub.RawTracer.
-func (*stats) Graft(peer.ID, string) {}
-
-// Prune implements pubsub.RawTracer.
-func (*stats) Prune(peer.ID, string) {}
 
 // ValidateMessage implements pubsub.RawTracer.
 func (*stats) ValidateMessage(*pubsub.Message) {}

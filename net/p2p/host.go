@@ -15,6 +15,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
+	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	libp2pquic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 	"github.com/libp2p/go-libp2p/p2p/transport/websocket"
@@ -110,7 +111,7 @@ func (h *Host) options(cfg Config) ([]libp2p.Option, error) {
 	if h.local {
 		// On loopback all addresses are equally near: dial in the order they are
 		// given in, TCP first.
-		opts = append(opts, libp2p.DialRanker(tcpFirst))
+		opts = append(opts, libp2p.SwarmOpts(swarm.WithDialRanker(tcpFirst)))
 	}
 	if len(cfg.Announce) > 0 {
 		announce := make([]ma.Multiaddr, len(cfg.Announce))

@@ -237,7 +237,9 @@ func TestStopWaitsForHandlers(t *testing.T) {
 	<-entered
 	stop()
 	require.True(t, finished)
-	<-done // the answer may or may not have got through
+	if err := <-done; err != nil {
+		t.Log("the answer did not get through:", err)
+	}
 	_, err := Call(t.Context(), client, server.ID(), echo, nil)
 	require.Error(t, err, "nothing is served any more")
 }

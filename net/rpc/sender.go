@@ -19,7 +19,7 @@ type sender[T any] struct {
 
 // run ends when the mailbox closes or nothing was sent for a while.
 func (s *sender[T]) run() {
-	defer s.drop((network.Stream).Close)
+	defer s.drop(network.Stream.Close)
 	idle := time.NewTimer(idleTimeout)
 	defer idle.Stop()
 	delay := reopenDelay
@@ -83,7 +83,7 @@ func (s *sender[T]) write() bool {
 		if _, err := s.stream.Write(s.buf); err == nil {
 			return true
 		}
-		s.drop((network.Stream).Reset)
+		s.drop(network.Stream.Reset)
 		if fresh {
 			return false
 		}

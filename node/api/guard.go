@@ -123,7 +123,7 @@ func (s *Server) recoverPanic(next http.Handler) http.Handler {
 			if v == nil {
 				return
 			}
-			if v == http.ErrAbortHandler {
+			if v == any(http.ErrAbortHandler) {
 				panic(v) // net/http's own way to drop a connection
 			}
 			s.log.Error("api panic", "path", r.URL.Path, "panic", v, "stack", string(debug.Stack()))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -150,9 +151,7 @@ func (s *Server) asProblem(_ huma.Context, _ string, body any) (any, error) {
 
 // writeProblem answers outside of huma.
 func writeProblem(w http.ResponseWriter, p *Problem) {
-	for k, v := range p.GetHeaders() {
-		w.Header()[k] = v
-	}
+	maps.Copy(w.Header(), p.GetHeaders())
 	w.Header().Set("Content-Type", p.ContentType(""))
 	w.WriteHeader(p.Status)
 	_ = json.NewEncoder(w).Encode(p) // the client has gone: nobody to tell

@@ -167,6 +167,8 @@ func serve(ctx context.Context, l net.Listener, h http.Handler, stopping func(),
 	if err := srv.Shutdown(grace); err != nil {
 		_ = srv.Close() // Shutdown's deadline passed: what still runs is cut off
 	}
-	<-done
+	if err := <-done; !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
 	return nil
 }

@@ -22,8 +22,7 @@ type setting struct {
 func readTOML(path string, data []byte, fields []field, sections []section) ([]setting, error) {
 	tree, err := toml.Parser().Unmarshal(data)
 	if err != nil {
-		var syntax *gotoml.DecodeError
-		if errors.As(err, &syntax) {
+		if syntax, ok := errors.AsType[*gotoml.DecodeError](err); ok {
 			line, column := syntax.Position()
 			return nil, fmt.Errorf("%s:%d:%d: %s", path, line, column, strings.TrimPrefix(syntax.Error(), "toml: "))
 		}

@@ -12,7 +12,7 @@ import (
 // DefaultSize is a ring that bridges a minute or so of a busy node.
 const DefaultSize = 8192
 
-// Live, given to [Hub.Subscribe], asks for what happens from now on only.
+// Live asks [Hub.Subscribe] for what happens from now on only.
 const Live = math.MaxUint64
 
 // Hub keeps the newest events and wakes who waits for more. It is safe for

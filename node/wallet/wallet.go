@@ -57,7 +57,7 @@ func (w *Wallet) path(name string) (string, error) {
 
 // New makes an account with a key of its own.
 func (w *Wallet) New(name string, kind keys.Kind, passphrase []byte) (Account, error) {
-	if _, err := w.free(name); err != nil {
+	if err := w.free(name); err != nil {
 		return Account{}, err
 	}
 	key, err := keys.Generate(kind, rand.Reader)
@@ -72,7 +72,7 @@ func (w *Wallet) ImportKey(name string, key keys.PrivateKey, passphrase []byte) 
 	if len(passphrase) == 0 {
 		return Account{}, fmt.Errorf("account %s: %w: it must not be empty", name, ErrPassphrase)
 	}
-	if _, err := w.free(name); err != nil {
+	if err := w.free(name); err != nil {
 		return Account{}, err // before the slow part
 	}
 	meta := keystore.Meta{
@@ -99,16 +99,16 @@ func (w *Wallet) ImportFile(name string, file []byte) (Account, error) {
 	return w.store(name, file)
 }
 
-// free returns the path of a name that is not taken.
-func (w *Wallet) free(name string) (string, error) {
+// free refuses a name that is taken.
+func (w *Wallet) free(name string) error {
 	path, err := w.path(name)
 	if err != nil {
-		return "", err
+		return err
 	}
 	if _, err := os.Lstat(path); err == nil {
-		return "", w.taken(name)
+		return w.taken(name)
 	}
-	return path, nil
+	return nil
 }
 
 func (w *Wallet) taken(name string) error {

@@ -13,6 +13,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -126,9 +127,7 @@ func (c *Client) send(ctx context.Context, method, path, contentType string, bod
 	if err != nil {
 		return nil, fmt.Errorf("%s %s: %w", method, path, err)
 	}
-	for k, v := range header {
-		req.Header[k] = v
-	}
+	maps.Copy(req.Header, header)
 	if contentType != "" {
 		req.Header.Set("Content-Type", contentType)
 	}
@@ -142,7 +141,7 @@ func (c *Client) send(ctx context.Context, method, path, contentType string, bod
 	if err != nil {
 		return nil, &Unreachable{c.base, err}
 	}
-	if resp.StatusCode >= 400 && !(path == "/v1/health" && resp.StatusCode == http.StatusServiceUnavailable) {
+	if resp.StatusCode >= 400 && (path != "/v1/health" || resp.StatusCode != http.StatusServiceUnavailable) {
 		defer resp.Body.Close()
 		return nil, c.problem(resp)
 	}
