@@ -106,14 +106,16 @@ func messageID(m *pb.Message) string {
 // before they are banned. Addresses are not counted: nodes of a test network
 // share one.
 func scoring(h *p2p.Host) (*pubsub.PeerScoreParams, *pubsub.PeerScoreThresholds) {
-	return &pubsub.PeerScoreParams{
-			AppSpecificScore:  func(id peer.ID) float64 { return -h.Score(id) },
-			AppSpecificWeight: 1, DecayInterval: time.Second, DecayToZero: 0.01, RetainScore: 10 * time.Minute,
-			Topics:                 map[string]*pubsub.TopicScoreParams{},
-			BehaviourPenaltyWeight: -1, BehaviourPenaltyThreshold: 6, BehaviourPenaltyDecay: 0.9,
-		}, &pubsub.PeerScoreThresholds{
-			GossipThreshold: -40, PublishThreshold: -60, GraylistThreshold: -80, AcceptPXThreshold: 0,
-		}
+	params := &pubsub.PeerScoreParams{
+		AppSpecificScore:  func(id peer.ID) float64 { return -h.Score(id) },
+		AppSpecificWeight: 1, DecayInterval: time.Second, DecayToZero: 0.01, RetainScore: 10 * time.Minute,
+		Topics:                 map[string]*pubsub.TopicScoreParams{},
+		BehaviourPenaltyWeight: -1, BehaviourPenaltyThreshold: 6, BehaviourPenaltyDecay: 0.9,
+	}
+	thresholds := &pubsub.PeerScoreThresholds{
+		GossipThreshold: -40, PublishThreshold: -60, GraylistThreshold: -80, AcceptPXThreshold: 0,
+	}
+	return params, thresholds
 }
 
 // Close leaves all topics and waits for their handlers.
