@@ -51,6 +51,20 @@ func TestRequestsOfAllSizesAreAnswered(t *testing.T) {
 	}
 }
 
+// The server may answer before the client has said that its request is complete.
+func TestQuickAnswersAreNoErrorsOnAnyTransport(t *testing.T) {
+	for _, tr := range transports {
+		t.Run(tr.name, func(t *testing.T) {
+			hosts := p2ptest.Mesh(t, 2, tr.listen)
+			serve(t, hosts[1], echo, echoes)
+			for range 1000 {
+				_, err := Call(t.Context(), hosts[0], hosts[1].ID(), echo, []byte{1})
+				require.NoError(t, err)
+			}
+		})
+	}
+}
+
 func TestHandlerLearnsWhoAsks(t *testing.T) {
 	client, server := pair(t)
 	serve(t, server, echo, func(_ context.Context, from peer.ID, _ []byte) ([]byte, error) { return []byte(from), nil })
