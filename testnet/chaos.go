@@ -30,6 +30,8 @@ func (c Chaos) Validate() error {
 	return errors.Join(append(faults, c.Options.Validate())...)
 }
 
+var errStuck = errors.New("it did not get there")
+
 const (
 	maxUptime        = 1500 * time.Millisecond // between a comeback and the next kill
 	maxDowntime      = 1500 * time.Millisecond
@@ -54,6 +56,7 @@ func RunChaos(ctx context.Context, c Chaos) (Summary, error) {
 	if err != nil {
 		return Summary{}, errors.Join(err, n.stop())
 	}
+	defer payments.close()
 	show.load = payments
 	work, stopWork := context.WithCancel(ctx)
 	defer stopWork()
@@ -136,7 +139,10 @@ func (n *Network) reach(ctx context.Context, m *member, height uint64, patience 
 			return nil
 		}
 		if sleepErr := sleep(ctx, 50*time.Millisecond); sleepErr != nil {
-			return fmt.Errorf("%s is at height %d, not %d, after %s: %w", m.name, have, height, patience, errors.Join(err, sleepErr))
+			if err == nil {
+				err = errStuck
+			}
+			return fmt.Errorf("%s is at height %d, not %d, after %s: %w", m.name, have, height, patience, err)
 		}
 	}
 }

@@ -4,10 +4,13 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/starlingmesh/starling/chain/types"
@@ -29,8 +32,12 @@ type load struct {
 	submitted atomic.Int64
 	refused   atomic.Int64
 
+	// What was accepted goes to a file, since a long run would fill the memory;
+	// when, only for the newest.
 	mu       sync.Mutex
-	accepted map[hash.Hash]time.Time // when it was submitted
+	accepted *os.File
+	count    int
+	recent   *lru.Cache[hash.Hash, time.Time]
 }
 
 // sender is one account that pays. Its payments go out one batch after another,
@@ -43,13 +50,22 @@ type sender struct {
 }
 
 const (
-	batchEvery = 200 * time.Millisecond
-	retryEvery = 100 * time.Millisecond
-	loadExpiry = 50_000 // blocks: a payment outlives any outage of the test
+	batchEvery   = 200 * time.Millisecond
+	retryEvery   = 100 * time.Millisecond
+	acceptedName = "accepted.ids"
+	recentKept   = 1 << 16
+	loadExpiry   = 50_000 // blocks: a payment outlives any outage of the test
 )
 
 func newLoad(l *Layout, clients []*client.Client, rate int, seed uint64) (*load, error) {
-	out := &load{chain: l.Genesis.ChainID(), params: l.Genesis.Params, clients: clients, rate: rate, accepted: map[hash.Hash]time.Time{}}
+	recent, err := lru.New[hash.Hash, time.Time](recentKept)
+	if err != nil {
+		return nil, err
+	}
+	out := &load{chain: l.Genesis.ChainID(), params: l.Genesis.Params, clients: clients, rate: rate, recent: recent}
+	if out.accepted, err = os.Create(filepath.Join(l.Dir, acceptedName)); err != nil {
+		return nil, fmt.Errorf("keep accepted payments: %w", err)
+	}
 	accounts := l.Loaders()
 	for i, a := range accounts {
 		key, err := a.Key()
@@ -161,7 +177,11 @@ func (l *load) took(raws [][]byte, ids []hash.Hash, reply api.SubmitManyReply, b
 	var againIDs []hash.Hash
 	for i, r := range reply.Results {
 		if r.Accepted {
-			l.accepted[ids[i]] = began
+			if _, err := l.accepted.Write(ids[i][:]); err != nil {
+				return nil, nil, fmt.Errorf("keep accepted payments: %w", err)
+			}
+			l.count++
+			l.recent.Add(ids[i], began)
 			continue
 		}
 		l.refused.Add(1)
@@ -200,21 +220,22 @@ func (l *load) status(ctx context.Context) (api.Status, error) {
 	}
 }
 
-// submittedAt looks up when a payment was submitted.
-func (l *load) submittedAt(id hash.Hash) (time.Time, bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	t, ok := l.accepted[id]
-	return t, ok
-}
+// submittedAt looks up when a payment was submitted, if that was not long ago.
+func (l *load) submittedAt(id hash.Hash) (time.Time, bool) { return l.recent.Peek(id) }
 
 // ids lists what was accepted.
-func (l *load) ids() []hash.Hash {
+func (l *load) ids() ([]hash.Hash, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	out := make([]hash.Hash, 0, len(l.accepted))
-	for id := range l.accepted {
-		out = append(out, id)
+	data := make([]byte, l.count*hash.Size)
+	if _, err := l.accepted.ReadAt(data, 0); err != nil && len(data) > 0 {
+		return nil, fmt.Errorf("read accepted payments: %w", err)
 	}
-	return out
+	out := make([]hash.Hash, l.count)
+	for i := range out {
+		copy(out[i][:], data[i*hash.Size:])
+	}
+	return out, nil
 }
+
+func (l *load) close() { _ = l.accepted.Close() } // read already

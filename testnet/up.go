@@ -89,6 +89,7 @@ func Up(ctx context.Context, o Options) (Summary, error) {
 		if payments, err = newLoad(net.layout, net.clients(), o.Load, uint64(began.UnixNano())); err != nil {
 			return Summary{}, errors.Join(err, net.stop())
 		}
+		defer payments.close()
 		show.load = payments
 		paying.Go(func() error { return payments.run(work) })
 	}
@@ -211,7 +212,7 @@ func (n *Network) firstBlock(parent context.Context, o Options) error {
 			if parent.Err() != nil {
 				return fmt.Errorf("stopped while starting: %w", parent.Err())
 			}
-			return fmt.Errorf("no first block within %s (%s; the logs are %s): %w", firstBlockPatience, waiting, filepath.Join(n.layout.Dir, "node*", logName), ctx.Err())
+			return fmt.Errorf("no first block within %s (%s; the logs are %s)", firstBlockPatience, waiting, filepath.Join(n.layout.Dir, "node*", logName))
 		case <-tick.C:
 		}
 	}
@@ -267,7 +268,11 @@ func drain(ctx context.Context, o Options, n *Network, l *load) {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	remark(o, "waiting for the last payments to be decided\n")
-	for _, id := range l.ids() {
+	ids, err := l.ids()
+	if err != nil {
+		return // the audit will say so
+	}
+	for _, id := range ids {
 		for {
 			tx, err := n.nodes[0].client.Tx(ctx, id)
 			if err == nil && tx.Final() || ctx.Err() != nil {
@@ -289,8 +294,9 @@ func (s *Summary) conclude(n *Network, l *load, show *display) error {
 		s.Audited, err = Audit(n.layout, nil)
 		return err
 	}
-	ids := l.ids()
+	ids, idsErr := l.ids()
 	s.Audited, err = Audit(n.layout, ids)
+	err = errors.Join(idsErr, err)
 	s.Submitted, s.Accepted, s.Decided = l.submitted.Load(), len(ids), len(ids)-s.Missing
 	s.P50, s.P99 = show.latency(0.50), show.latency(0.99)
 	if err == nil && s.Submitted > 0 && int64(s.Decided)*100 < s.Submitted*99 {

@@ -15,8 +15,8 @@ func Default() Config {
 		Genesis: "genesis.json",
 		P2P: P2P{
 			Listen: []string{
-				"/ip4/0.0.0.0/udp/8421/quic-v1", "/ip4/0.0.0.0/tcp/8421",
-				"/ip6/::/udp/8421/quic-v1", "/ip6/::/tcp/8421",
+				"/ip4/0.0.0.0/udp/8421/quic-v1", "/ip4/0.0.0.0/tcp/8421", "/ip4/0.0.0.0/tcp/8422/ws",
+				"/ip6/::/udp/8421/quic-v1", "/ip6/::/tcp/8421", "/ip6/::/tcp/8422/ws",
 			},
 			Announce:  []string{},
 			Bootstrap: []string{},
