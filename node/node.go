@@ -259,7 +259,7 @@ func (n *Node) openEngine(Keys) error {
 	leaders := hotstuff.NewRoundRobin(n.committee.Set())
 	core, err := hotstuff.New(hotstuff.Config{
 		Chain: n.chain, Validators: n.committee.Set(), Schedule: leaders, Rule: rule, Scheme: n.committee, Self: n.self,
-		ViewTimeout: n.cfg.Consensus.ViewTimeout, MaxViewTimeout: 10 * n.cfg.Consensus.ViewTimeout,
+		ViewTimeout: n.cfg.Consensus.ViewTimeout, MaxViewTimeout: 5 * n.cfg.Consensus.ViewTimeout,
 		MaxDrift: time.Duration(n.genesis.Params.MaxClockDrift) * time.Millisecond,
 	}, hotstuff.Restored{Root: root, Cert: cert, Records: records})
 	if err != nil {

@@ -30,7 +30,7 @@ func benchGossip(b *testing.B, listen string, size int) {
 	const nodes = 4
 	window := max(2, min(64, (4<<20)/size)) // messages under way
 	tokens := make(chan struct{}, window*(nodes-1))
-	ms := members(b, p2ptest.Mesh(b, nodes, listen), func(_ int, s *Spec[note]) {
+	ms := members(b, p2ptest.Hosts(b, nodes, listen), func(_ int, s *Spec[note]) {
 		s.Handle = func(peer.ID, note) { tokens <- struct{}{} }
 		s.PerSecond, s.BytesPerSecond = 1<<20, 1<<32
 		raw := func(n note) (note, error) { return n, nil }

@@ -102,18 +102,23 @@ func messageID(m *pb.Message) string {
 	return string(id[:16])
 }
 
+// forgiven is the score up to which gossip treats a peer like any other. GossipSub
+// cuts its links with whoever is below zero, for a minute: a slow answer or two must
+// not do that.
+const forgiven = 20
+
 // scoring lets gossip avoid peers that the host has something against, well
 // before they are banned. Addresses are not counted: nodes of a test network
 // share one.
 func scoring(h *p2p.Host) (*pubsub.PeerScoreParams, *pubsub.PeerScoreThresholds) {
 	params := &pubsub.PeerScoreParams{
-		AppSpecificScore:  func(id peer.ID) float64 { return -h.Score(id) },
+		AppSpecificScore:  func(id peer.ID) float64 { return min(0, forgiven-h.Score(id)) },
 		AppSpecificWeight: 1, DecayInterval: time.Second, DecayToZero: 0.01, RetainScore: 10 * time.Minute,
 		Topics:                 map[string]*pubsub.TopicScoreParams{},
 		BehaviourPenaltyWeight: -1, BehaviourPenaltyThreshold: 6, BehaviourPenaltyDecay: 0.9,
 	}
 	thresholds := &pubsub.PeerScoreThresholds{
-		GossipThreshold: -40, PublishThreshold: -60, GraylistThreshold: -80, AcceptPXThreshold: 0,
+		GossipThreshold: -20, PublishThreshold: -40, GraylistThreshold: -60, AcceptPXThreshold: 0,
 	}
 	return params, thresholds
 }

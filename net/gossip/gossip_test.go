@@ -60,8 +60,8 @@ type member struct {
 	got  chan note
 }
 
-// members joins the topic on hosts that know each other and waits until all relay
-// to all.
+// members joins the topic on hosts, connects them as a node does it, after joining,
+// and waits until all relay to all.
 func members(tb testing.TB, hosts []*p2p.Host, change func(int, *Spec[note])) []member {
 	tb.Helper()
 	out := make([]member, len(hosts))
@@ -73,6 +73,7 @@ func members(tb testing.TB, hosts []*p2p.Host, change func(int, *Spec[note])) []
 		}
 		out[i] = member{join(tb, start(tb, h, "test"), spec), h, got}
 	}
+	p2ptest.ConnectAll(tb, hosts)
 	for _, m := range out {
 		require.Eventually(tb, func() bool {
 			return len(m.Peers()) == len(hosts)-1 && m.gossip.Stats().Links == len(hosts)-1
@@ -99,7 +100,7 @@ func receive[T any](tb testing.TB, c <-chan T) T {
 }
 
 func TestEverybodyElseGetsAMessageOnce(t *testing.T) {
-	ms := members(t, p2ptest.Mesh(t, 4), nil)
+	ms := members(t, p2ptest.Hosts(t, 4), nil)
 	for i, m := range ms {
 		m.publish(t, fmt.Sprint("hello from ", i))
 	}
@@ -118,8 +119,6 @@ func TestEverybodyElseGetsAMessageOnce(t *testing.T) {
 
 func TestMessagesOfAllSizesAreRelayedAlongALine(t *testing.T) {
 	a, b, c := p2ptest.New(t), p2ptest.New(t), p2ptest.New(t)
-	p2ptest.Connect(t, a, b)
-	p2ptest.Connect(t, b, c)
 	got := make(chan note, 10)
 	first := join(t, start(t, a, "test"), notes(func(peer.ID, note) {}))
 	relay := start(t, b, "test")
@@ -128,6 +127,8 @@ func TestMessagesOfAllSizesAreRelayedAlongALine(t *testing.T) {
 		require.Equal(t, b.ID(), from, "from is who relayed it")
 		got <- n
 	}))
+	p2ptest.Connect(t, a, b)
+	p2ptest.Connect(t, b, c)
 	require.Eventually(t, func() bool {
 		return len(first.Peers()) == 1 && len(middle.Peers()) == 2 && relay.Stats().Links == 2
 	}, 5*time.Second, time.Millisecond)
@@ -140,7 +141,7 @@ func TestMessagesOfAllSizesAreRelayedAlongALine(t *testing.T) {
 }
 
 func TestRejectedMessagesGoNoFurtherAndCost(t *testing.T) {
-	ms := members(t, p2ptest.Mesh(t, 3), nil)
+	ms := members(t, p2ptest.Hosts(t, 3), nil)
 	ms[0].publish(t, "Reject me")
 	ms[0].publish(t, "Ignore me")
 	for _, m := range ms[1:] {
@@ -151,14 +152,28 @@ func TestRejectedMessagesGoNoFurtherAndCost(t *testing.T) {
 	require.Zero(t, ms[1].host.Score(ms[2].host.ID()), "nobody relayed it")
 }
 
+func TestASlipOrTwoDoesNotCutLinks(t *testing.T) {
+	ms := members(t, p2ptest.Hosts(t, 2), nil)
+	for range 5 {
+		ms[1].host.Penalise(ms[0].host.ID(), p2p.Slow)
+	}
+	params, thresholds := scoring(ms[1].host)
+	require.Zero(t, params.AppSpecificScore(ms[0].host.ID()))
+	for range 3 {
+		ms[1].host.Penalise(ms[0].host.ID(), p2p.InvalidMessage)
+	}
+	require.Less(t, params.AppSpecificScore(ms[0].host.ID()), thresholds.GraylistThreshold, "avoided before it is banned")
+	require.False(t, ms[1].host.Banned(ms[0].host.ID()))
+}
+
 func TestUndecodableMessagesCost(t *testing.T) {
-	ms := members(t, p2ptest.Mesh(t, 2), nil)
+	ms := members(t, p2ptest.Hosts(t, 2), nil)
 	require.NoError(t, ms[0].topic.Publish(t.Context(), []byte{0xff}))
 	require.Eventually(t, func() bool { return ms[1].host.Score(ms[0].host.ID()) > 0 }, 5*time.Second, time.Millisecond)
 }
 
 func TestPanickingValidatorIgnoresTheMessage(t *testing.T) {
-	ms := members(t, p2ptest.Mesh(t, 2), nil)
+	ms := members(t, p2ptest.Hosts(t, 2), nil)
 	ms[0].publish(t, "Panic")
 	require.Eventually(t, func() bool { return ms[1].gossip.Stats().Refused == 1 }, 5*time.Second, time.Millisecond)
 	ms[0].publish(t, "go on")
@@ -169,7 +184,7 @@ func TestPanickingValidatorIgnoresTheMessage(t *testing.T) {
 func TestRepetitionsArriveOnlyWhereAskedFor(t *testing.T) {
 	for _, repeats := range []bool{false, true} {
 		t.Run(fmt.Sprint(repeats), func(t *testing.T) {
-			ms := members(t, p2ptest.Mesh(t, 2), func(_ int, s *Spec[note]) { s.Repeats = repeats })
+			ms := members(t, p2ptest.Hosts(t, 2), func(_ int, s *Spec[note]) { s.Repeats = repeats })
 			for range 5 {
 				ms[0].publish(t, "again")
 			}
@@ -187,7 +202,7 @@ func TestRepetitionsArriveOnlyWhereAskedFor(t *testing.T) {
 }
 
 func TestRepetitionsOfOneMessageAreBounded(t *testing.T) {
-	topic := members(t, p2ptest.Mesh(t, 1), func(_ int, s *Spec[note]) { s.Repeats = true })[0]
+	topic := members(t, p2ptest.Hosts(t, 1), func(_ int, s *Spec[note]) { s.Repeats = true })[0]
 	heads := map[byte]bool{}
 	for range 1000 {
 		heads[topic.repetition([]byte("x"))] = true
@@ -196,7 +211,7 @@ func TestRepetitionsOfOneMessageAreBounded(t *testing.T) {
 }
 
 func TestOwnMessagesAreHandledIfAsked(t *testing.T) {
-	ms := members(t, p2ptest.Mesh(t, 1), func(_ int, s *Spec[note]) { s.Self = true })
+	ms := members(t, p2ptest.Hosts(t, 1), func(_ int, s *Spec[note]) { s.Self = true })
 	ms[0].publish(t, "note to self")
 	require.Equal(t, "note to self", string(receive(t, ms[0].got)))
 }
@@ -204,7 +219,7 @@ func TestOwnMessagesAreHandledIfAsked(t *testing.T) {
 // A peer that has used up its budget must not be able to make others drop the
 // honest copies of what it relays.
 func TestMessagesBeyondABudgetAreNotRemembered(t *testing.T) {
-	ms := members(t, p2ptest.Mesh(t, 3), func(i int, s *Spec[note]) {
+	ms := members(t, p2ptest.Hosts(t, 3), func(i int, s *Spec[note]) {
 		if i == 2 {
 			s.PerSecond = 1 // four at once
 		}

@@ -41,13 +41,15 @@ func (c *Core) timeout() time.Duration {
 	return min(d, c.cfg.MaxViewTimeout)
 }
 
-// onTimer gives up the present view, and says so again as long as it lasts.
+// onTimer gives up the present view, and says so again as long as it lasts: every
+// base timeout, however long the view was given, since what was said before may
+// have been lost.
 func (c *Core) onTimer(v types.View) {
 	if v != c.view {
 		return
 	}
 	c.fetchMissing()
-	c.emit(SetTimer{View: v, After: c.timeout()})
+	c.emit(SetTimer{View: v, After: c.cfg.ViewTimeout})
 	c.giveUp()
 }
 

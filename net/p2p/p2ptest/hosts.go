@@ -54,16 +54,31 @@ func Connect(tb testing.TB, a, b *p2p.Host) {
 	}, 5*time.Second, time.Millisecond)
 }
 
-// Mesh starts n hosts and connects all with all.
-func Mesh(tb testing.TB, n int, listen ...string) []*p2p.Host {
+// Hosts starts n hosts that do not know each other.
+func Hosts(tb testing.TB, n int, listen ...string) []*p2p.Host {
 	tb.Helper()
 	hosts := make([]*p2p.Host, n)
 	for i := range hosts {
 		hosts[i] = New(tb, listen...)
+	}
+	return hosts
+}
+
+// ConnectAll connects all with all.
+func ConnectAll(tb testing.TB, hosts []*p2p.Host) {
+	tb.Helper()
+	for i, h := range hosts {
 		for _, other := range hosts[:i] {
-			Connect(tb, hosts[i], other)
+			Connect(tb, h, other)
 		}
 	}
+}
+
+// Mesh starts n hosts and connects all with all.
+func Mesh(tb testing.TB, n int, listen ...string) []*p2p.Host {
+	tb.Helper()
+	hosts := Hosts(tb, n, listen...)
+	ConnectAll(tb, hosts)
 	return hosts
 }
 
