@@ -268,7 +268,7 @@ func (m *mesh) Blame(v types.ValidatorIndex, from, reason string) {
 func (m *mesh) Candidates(w sync.Want) []string {
 	connected := map[string]bool{}
 	for _, id := range m.host.Network().Peers() {
-		if ok, err := m.host.Peerstore().SupportsProtocols(id, m.blocks.ID); err == nil && len(ok) > 0 {
+		if m.speaks(id) {
 			connected[string(id)] = true
 		}
 	}

@@ -322,6 +322,7 @@ func (n *Node) Run(ctx context.Context) error {
 	group.Go(func() error { return n.intake.Run(ctx) })
 	group.Go(func() error { return n.mesh.run(ctx) })
 	group.Go(func() error { return n.mesh.discovery.Run(ctx) })
+	group.Go(func() error { return n.mesh.watchDeafness(ctx) })
 	group.Go(func() error { return n.syncer.Run(engineCtx) })
 	group.Go(func() error { return n.orHalt(n.executor.Run(engineCtx)) })
 	group.Go(func() error {
