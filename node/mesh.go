@@ -46,6 +46,8 @@ type mesh struct {
 	txs       *gossip.Topic[[][]byte]
 	ballots   *rpc.Mailbox[ballot]
 	blocks    rpc.Protocol[sync.Request, sync.Response]
+	// stopServing waits for the requests that are being answered.
+	stopServing func()
 
 	outbox  chan func(context.Context) error // what is to be gossiped
 	seen    *lru.Cache[types.View, int]      // proposals relayed, by view
@@ -128,7 +130,7 @@ func (m *mesh) join(network string, in received) error {
 		Request: canon.CBOR[sync.Request](), Response: canon.CBOR[sync.Response](),
 		MaxRequest: 256, MaxResponse: sync.MaxResponseBytes + maxGossip, Timeout: 10 * time.Second, PerPeer: 8,
 	}
-	rpc.Serve(m.host, m.blocks, m.log, func(ctx context.Context, _ peer.ID, req sync.Request) (sync.Response, error) {
+	m.stopServing = rpc.Serve(m.host, m.blocks, m.log, func(ctx context.Context, _ peer.ID, req sync.Request) (sync.Response, error) {
 		return in.serve(ctx, req)
 	})
 	return nil
@@ -302,6 +304,9 @@ func (m *mesh) Slow(who string) { m.host.Penalise(peer.ID(who), p2p.Slow) }
 // close leaves the mesh; the host goes last.
 func (m *mesh) close() error {
 	var err error
+	if m.stopServing != nil {
+		m.stopServing()
+	}
 	if m.ballots != nil {
 		m.ballots.Close()
 	}
