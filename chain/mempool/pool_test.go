@@ -1,0 +1,169 @@
+package mempool
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/starlingmesh/starling/chain/ledger"
+	"github.com/starlingmesh/starling/chain/types"
+	"github.com/starlingmesh/starling/crypto/hash"
+)
+
+var testGenesis = &types.Genesis{Network: "test", AddressPrefix: "tstar", Params: types.DefaultParams()}
+
+// stamp is no signature: the pool is given transactions that were verified.
+type stamp struct{}
+
+func (stamp) Sign(m []byte) ([]byte, error) { return m[:8], nil }
+
+func payment(t require.TestingT, payer byte, seq uint64, fee types.Drops) *types.Tx {
+	tx, err := types.SignTx(types.Header{
+		Chain: testGenesis.ChainID(), Key: []byte{1, payer}, Sequence: seq, Fee: fee, Expiry: 1000,
+	}, &types.Payment{Amount: 1}, stamp{})
+	require.NoError(t, err)
+	return tx
+}
+
+// poolOn makes a pool over accounts that all have the same balance.
+func poolOn(cfg Config, sequences map[types.Address]uint64) *Pool {
+	return NewPool(cfg, ledger.New(testGenesis), func(a types.Address) (ledger.Account, error) {
+		return ledger.Account{Balance: 1_000_000, Sequence: sequences[a]}, nil
+	})
+}
+
+func none(hash.Hash) bool { return false }
+
+func ids(txs []*types.Tx) (out []hash.Hash) {
+	for _, tx := range txs {
+		out = append(out, tx.ID())
+	}
+	return out
+}
+
+var now = time.UnixMilli(1_000_000)
+
+func TestBestPayingFirstButEachSenderInOrder(t *testing.T) {
+	p := poolOn(Config{}, nil)
+	a0, a1, b0, c1 := payment(t, 1, 0, 20), payment(t, 1, 1, 900), payment(t, 2, 0, 100), payment(t, 3, 1, 5000)
+	for _, tx := range []*types.Tx{a1, a0, b0, c1} {
+		require.NoError(t, p.Add(now, tx))
+	}
+	require.Equal(t, ids([]*types.Tx{b0, a0, a1}), ids(p.Select(1<<20, 10, none)), "c's first is missing")
+	require.Equal(t, ids([]*types.Tx{b0, a0}), ids(p.Select(1<<20, 2, none)))
+	taken := func(id hash.Hash) bool { return id == a0.ID() }
+	require.Equal(t, ids([]*types.Tx{a1, b0}), ids(p.Select(1<<20, 10, taken)), "a0 is in a block that is not executed yet")
+	require.Len(t, p.Select(len(b0.Raw()), 10, none), 1)
+}
+
+func TestRefusals(t *testing.T) {
+	sequences := map[types.Address]uint64{payment(t, 9, 0, 10).Sender(): 5}
+	p := poolOn(Config{PerSender: 4}, sequences)
+	first := payment(t, 1, 0, 100)
+	require.NoError(t, p.Add(now, first))
+	p.tip = 10
+	for name, c := range map[string]struct {
+		tx   *types.Tx
+		want error
+	}{
+		"known":                {first, ErrKnown},
+		"replacement too low":  {payment(t, 1, 0, 109), ErrReplaceFee},
+		"gap too wide":         {payment(t, 1, 4, 100), ErrSequenceGap},
+		"used sequence":        {payment(t, 9, 4, 100), ledger.ErrSequencePast},
+		"fee below the least":  {payment(t, 2, 0, 9), ledger.ErrFeeTooLow},
+		"fee above the wealth": {payment(t, 2, 0, 2_000_000), ledger.ErrCannotPayFee},
+	} {
+		require.ErrorIs(t, p.Add(now, c.tx), c.want, name)
+	}
+	better := payment(t, 1, 0, 110)
+	require.NoError(t, p.Add(now, better))
+	require.Equal(t, ids([]*types.Tx{better}), ids(p.Select(1<<20, 10, none)))
+}
+
+func TestFullPoolEvictsTheCheapestTailOnly(t *testing.T) {
+	p := poolOn(Config{MaxTxs: 3}, nil)
+	a0, a1, b0 := payment(t, 1, 0, 10), payment(t, 1, 1, 50), payment(t, 2, 0, 60)
+	for _, tx := range []*types.Tx{a0, a1, b0} {
+		require.NoError(t, p.Add(now, tx))
+	}
+	require.ErrorIs(t, p.Add(now, payment(t, 3, 0, 40)), ErrFull, "a0 pays less but is not a tail")
+	c0 := payment(t, 3, 0, 55)
+	require.NoError(t, p.Add(now, c0))
+	require.Equal(t, ids([]*types.Tx{b0, c0, a0}), ids(p.Select(1<<20, 10, none)))
+}
+
+func TestExecutedAndExpiredLeave(t *testing.T) {
+	p := poolOn(Config{TTL: time.Minute}, nil)
+	a0, a1, b0 := payment(t, 1, 0, 10), payment(t, 1, 1, 10), payment(t, 2, 0, 10)
+	for _, tx := range []*types.Tx{a0, a1, b0} {
+		require.NoError(t, p.Add(now, tx))
+	}
+	require.Equal(t, uint64(2), p.NextSequence(a0.Sender(), 0))
+	p.Executed(1, map[types.Address]ledger.Account{a0.Sender(): {Sequence: 1}})
+	require.Equal(t, 2, p.Stats().Txs)
+	require.Empty(t, p.Expire(now.Add(time.Minute)))
+	require.Len(t, p.Expire(now.Add(time.Minute+1)), 2)
+	require.Equal(t, Stats{}, p.Stats())
+	require.NoError(t, p.Add(now, b0))
+	p.tip = 1000
+	require.Len(t, p.Expire(now), 1, "its expiry height is reached")
+}
+
+// Whatever happens, the pool stays within its bounds and what it selects can be
+// executed in that order.
+func TestPoolStaysWithinBoundsAndSelectsWhatCanRun(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		sequences := map[types.Address]uint64{}
+		cfg := Config{MaxTxs: rapid.IntRange(1, 12).Draw(t, "max"), MaxBytes: 2000, PerSender: 6, TTL: time.Hour}
+		p := poolOn(cfg, sequences)
+		height := types.Height(0)
+		t.Repeat(map[string]func(*rapid.T){
+			"add": func(t *rapid.T) {
+				tx := payment(t, byte(rapid.IntRange(1, 4).Draw(t, "payer")), rapid.Uint64Range(0, 8).Draw(t, "seq"), types.Drops(rapid.IntRange(10, 99).Draw(t, "fee")))
+				_ = p.Add(now, tx) // refusals are other tests' business
+			},
+			"execute": func(t *rapid.T) {
+				picked := p.Select(1<<20, rapid.IntRange(0, 5).Draw(t, "n"), none)
+				changed := map[types.Address]ledger.Account{}
+				for _, tx := range picked {
+					require.Equal(t, sequences[tx.Sender()], tx.Sequence)
+					sequences[tx.Sender()]++
+					changed[tx.Sender()] = ledger.Account{Sequence: sequences[tx.Sender()]}
+				}
+				height++
+				p.Executed(height, changed)
+			},
+			"": func(t *rapid.T) {
+				s := p.Stats()
+				require.LessOrEqual(t, s.Txs, cfg.MaxTxs)
+				require.LessOrEqual(t, s.Bytes, cfg.MaxBytes)
+				bytes, count := int64(0), 0
+				for _, q := range p.queue {
+					for seq, e := range q.bySeq {
+						require.Equal(t, seq, e.tx.Sequence)
+						require.LessOrEqual(t, seq, q.last)
+						require.GreaterOrEqual(t, seq, sequences[q.sender])
+						bytes += int64(len(e.tx.Raw()))
+						count++
+					}
+					require.NotNil(t, q.bySeq[q.last])
+				}
+				require.Equal(t, Stats{Txs: count, Bytes: bytes}, s)
+			},
+		})
+	})
+}
+
+func BenchmarkSelect4096Of50000(b *testing.B) {
+	p := poolOn(Config{MaxTxs: 60_000}, nil)
+	for payer := range 250 {
+		for seq := range uint64(200) {
+			require.NoError(b, p.Add(now, payment(b, byte(payer), seq, types.Drops(10+(payer*7+int(seq))%90))))
+		}
+	}
+	for b.Loop() {
+		p.Select(4<<20, 4096, none)
+	}
+}
