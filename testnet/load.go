@@ -2,6 +2,7 @@ package testnet
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -151,7 +152,13 @@ func (l *load) batch(ctx context.Context, s *sender, place int, next uint64, n i
 	for try := 0; len(raws) > 0; try++ {
 		reply, err := l.clients[(place+try)%len(l.clients)].SubmitMany(ctx, raws)
 		if err == nil {
-			if raws, ids, err = l.took(raws, ids, reply, began); err != nil {
+			raws, ids, err = l.took(raws, ids, reply, began)
+			if errors.Is(err, errTaken) {
+				l.submitted.Add(-int64(len(raws)))
+				account, err := l.account(ctx, s)
+				return account.NextSequence, err
+			}
+			if err != nil {
 				return next, err
 			}
 		}
@@ -165,6 +172,10 @@ func (l *load) batch(ctx context.Context, s *sender, place int, next uint64, n i
 	}
 	return next + uint64(n), nil
 }
+
+// errTaken means that the sender's sequence numbers are in use by payments of an
+// earlier run that still wait.
+var errTaken = errors.New("sequence numbers in use")
 
 // took notes what was accepted and returns what was not and can be tried again.
 func (l *load) took(raws [][]byte, ids []hash.Hash, reply api.SubmitManyReply, began time.Time) ([][]byte, []hash.Hash, error) {
@@ -183,6 +194,9 @@ func (l *load) took(raws [][]byte, ids []hash.Hash, reply api.SubmitManyReply, b
 			l.count++
 			l.recent.Add(ids[i], began)
 			continue
+		}
+		if r.Error != nil && (r.Error.Reason == "replacement-fee-too-low" || r.Error.Reason == "sequence-past") {
+			return append(again, raws[i:]...), nil, errTaken
 		}
 		l.refused.Add(1)
 		again, againIDs = append(again, raws[i]), append(againIDs, ids[i])
