@@ -256,7 +256,10 @@ func (d *display) summary(s Summary, err error) {
 	p("  money         %s coins exist, %s were burned in fees: it adds up", s.Supply, s.Burned)
 	p("  votes         %d in the logs, never two in a view", s.Votes)
 	if s.Submitted > 0 {
-		p("  payments      %d submitted, %d accepted, %d decided; commit latency p50 %.0f ms, p99 %.0f ms", s.Submitted, s.Accepted, s.Decided, s.P50, s.P99)
+		p("  payments      %d submitted, %d accepted, %d decided", s.Submitted, s.Accepted, s.Decided)
+	}
+	if s.P50 > 0 {
+		p("  latency       from submission to execution: p50 %.0f ms, p99 %.0f ms", s.P50, s.P99)
 	}
 	if s.Kills > 0 {
 		p("  kills         %d validators were killed with -9 and came back", s.Kills)
