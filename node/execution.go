@@ -50,5 +50,5 @@ func (n *Node) tell(x exec.Executed) {
 		}
 	}
 	n.waiters.wake(final...)
-	n.lastBlock.Store(&lastBlock{height: b.Height, hash: b.Hash(), time: b.Time, txs: n.lastBlock.Load().txs + len(b.Txs)})
+	n.lastBlock.Store(&lastBlock{height: b.Height, view: b.View, hash: b.Hash(), time: b.Time, txs: n.lastBlock.Load().txs + len(b.Txs)})
 }

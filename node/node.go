@@ -90,6 +90,7 @@ type Node struct {
 
 type lastBlock struct {
 	height types.Height
+	view   types.View
 	hash   hash.Hash
 	time   int64
 	txs    int // executed since the start
@@ -236,7 +237,7 @@ func (n *Node) openEngine(Keys) error {
 	if err != nil {
 		return err
 	}
-	n.lastBlock.Store(&lastBlock{height: root.Height, hash: root.Hash(), time: root.Time})
+	n.lastBlock.Store(&lastBlock{height: root.Height, view: root.View, hash: root.Hash(), time: root.Time})
 	n.recallStateCert()
 	if n.resumed, err = n.intake.Resume(root.Height); err != nil {
 		return err

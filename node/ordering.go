@@ -116,6 +116,9 @@ func (o *ordering) Hurry() bool {
 	return paid > o.n.attestations.Covered() && last.height < paid+certPatience
 }
 
+// ExecutedView implements consensus.Chain.
+func (o *ordering) ExecutedView() types.View { return o.n.lastBlock.Load().view }
+
 // Pending implements consensus.Chain.
 func (o *ordering) Pending() <-chan struct{} { return o.n.intake.Pending() }
 

@@ -71,6 +71,7 @@ func (n *opaqueNode) SendVote(to types.ValidatorIndex, v types.Vote) {
 
 func (n *opaqueNode) Fetch(hash.Hash, types.Height, bls.Bitmap)         {}
 func (n *opaqueNode) Blame(v types.ValidatorIndex, from, reason string) {}
+func (n *opaqueNode) ExecutedView() types.View                          { return 0 }
 func (n *opaqueNode) Hurry() bool                                       { return false }
 func (n *opaqueNode) Pending() <-chan struct{}                          { return n.pending }
 func (n *opaqueNode) Decided(d consensus.Decision)                      { n.decided <- d }

@@ -73,6 +73,9 @@ type Chain interface {
 	// Hurry says that somebody waits for what the next blocks bring, even if
 	// they are empty.
 	Hurry() bool
+	// ExecutedView is the view of the newest executed block: everything up to
+	// there is on disk and need not be kept by the engine.
+	ExecutedView() types.View
 	// Pending is signalled when there may be something to select.
 	Pending() <-chan struct{}
 	// Decided takes the next final block, in order of height. It must not

@@ -196,25 +196,25 @@ func (d *Driver) persist(r hotstuff.Record) error {
 	}
 	d.last.index = index
 	d.last.oldest = append(d.last.oldest, logPoint{r.View(), index})
-	if len(d.last.oldest) > 1024 {
+	if len(d.last.oldest)%trimEvery == 0 {
 		return d.trim()
 	}
 	return nil
 }
 
-// trim cuts the vote log behind the last decided block. The newest records
-// stay whatever their view, since they hold the highest promise.
+// trim cuts the vote log behind the last executed block: what is decided but not
+// executed may exist nowhere else. The newest records stay whatever their view,
+// since they hold the highest promise.
 func (d *Driver) trim() error {
-	root := d.cfg.Core.Root()
+	executed := d.cfg.Chain.ExecutedView()
 	keep := len(d.last.oldest) / 2
 	for i, p := range d.last.oldest {
-		if p.view+trimMargin >= root.View {
+		if p.view+trimMargin >= executed {
 			keep = min(keep, i)
 			break
 		}
 	}
 	if keep == 0 {
-		d.last.oldest = d.last.oldest[1:]
 		return nil
 	}
 	if err := d.cfg.Log.DropBefore(d.last.oldest[keep].index); err != nil {
@@ -224,9 +224,12 @@ func (d *Driver) trim() error {
 	return nil
 }
 
-// trimMargin is how many views behind the last decided block the vote log
-// reaches back, so that it covers blocks that are decided but not yet executed.
-const trimMargin = 512
+// trimEvery is how many records are appended between two attempts to cut the log.
+const trimEvery = 1024
+
+// trimMargin is how many views further back the vote log reaches, for peers that
+// ask for the blocks of late views.
+const trimMargin = 64
 
 // Propose implements [consensus.Engine].
 func (d *Driver) Propose(b *types.Block) { d.put(hotstuff.Proposal{Block: b}) }
