@@ -37,10 +37,11 @@ type node struct {
 	decided chan *types.Block
 	pending chan struct{}
 
-	mu     sync.Mutex
-	work   [][]byte
-	events []string // "sync", then what left
-	root   consensus.Decision
+	mu      sync.Mutex
+	work    [][]byte
+	events  []string // "sync", then what left
+	root    consensus.Decision
+	history []*types.Block // decided, from height 1
 }
 
 func (n *node) left(what string) {
@@ -74,12 +75,22 @@ func (n *node) SendVote(to types.ValidatorIndex, v types.Vote) {
 	}
 }
 
+// Fetch serves what the others have decided above a height, and then undecided
+// ancestors.
 func (n *node) Fetch(h hash.Hash, above types.Height, _ bls.Bitmap) {
-	n.others(func(d *Driver) {
-		if blocks := d.Undecided(n.t.Context(), h); len(blocks) > 0 {
-			n.driver.Load().Fetched("", blocks)
+	for _, o := range *n.all {
+		d := o.driver.Load()
+		if o == n || d == nil {
+			continue
 		}
-	})
+		go func() {
+			undecided := d.Undecided(n.t.Context(), h)
+			o.mu.Lock()
+			blocks := append(append([]*types.Block{}, o.history[min(int(above), len(o.history)):]...), undecided...)
+			o.mu.Unlock()
+			n.driver.Load().Fetched("", blocks)
+		}()
+	}
 }
 
 func (n *node) Blame(v types.ValidatorIndex, from, reason string) {
@@ -100,6 +111,7 @@ func (n *node) Payload([]*types.Block) ([][]byte, *types.StateCert) {
 func (n *node) Decided(d consensus.Decision) {
 	n.mu.Lock()
 	n.root = d
+	n.history = append(n.history, d.Block)
 	n.mu.Unlock()
 	n.decided <- d.Block
 }
