@@ -81,9 +81,8 @@ type Node struct {
 
 	lastBlock  atomic.Pointer[lastBlock]
 	halted     atomic.Pointer[error]
+	engineCtx  context.Context // of engine, executor and syncer; ended by a halt too
 	stopEngine context.CancelFunc
-	ctx        context.Context // of Run, for work that messages begin
-	group      *errgroup.Group
 	closeOnce  sync.Once
 	closeErr   error
 }
@@ -110,6 +109,7 @@ func New(o Options) (_ *Node, err error) {
 		cfg: o.Config, clock: o.Clock, genesis: o.Genesis, chain: o.Genesis.ChainID(), version: o.Version, log: o.Log, started: time.Now(),
 		hub: events.NewHub(eventsKept), metrics: newMetrics(),
 	}
+	n.engineCtx, n.stopEngine = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, n.Close())
@@ -316,10 +316,9 @@ func (n *Node) openAPI(Keys) error {
 // A node that had to stop voting (see [Node.Halted]) keeps serving.
 func (n *Node) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
-	n.ctx, n.group = ctx, group
-	var engineCtx context.Context
-	engineCtx, n.stopEngine = context.WithCancel(ctx)
-	defer n.stopEngine()
+	engineCtx := n.engineCtx
+	stop := context.AfterFunc(ctx, n.stopEngine)
+	defer stop()
 	group.Go(func() error { return n.intake.Run(ctx) })
 	group.Go(func() error { return n.mesh.run(ctx) })
 	group.Go(func() error { return n.mesh.discovery.Run(ctx) })
@@ -428,6 +427,7 @@ func (n *Node) watchPeers(ctx context.Context) error {
 // Close releases everything that New opened. Run calls it.
 func (n *Node) Close() error {
 	n.closeOnce.Do(func() {
+		n.stopEngine()
 		var errs []error
 		if n.api != nil {
 			if err := n.api.Close(); !errors.Is(err, net.ErrClosed) {

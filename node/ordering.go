@@ -28,8 +28,8 @@ const (
 	certPatience = 8
 	// decodedBlocks is how many checked blocks are remembered, decoded.
 	decodedBlocks = 256
-	// checking is how many proposals are checked at a time.
-	checking = 4
+	// checkPatience bounds the check of one proposal.
+	checkPatience = 10 * time.Second
 )
 
 // ordering is what the engine works on: it implements consensus.Chain, and checks
@@ -37,14 +37,13 @@ const (
 type ordering struct {
 	n        *Node
 	decoded  *lru.Cache[hash.Hash, []*types.Tx] // by block
-	slots    chan struct{}
 	lastCert time.Time
 	lastPaid atomic.Uint64 // height of the newest executed block with transactions
 }
 
 func newOrdering(n *Node) (*ordering, error) {
 	decoded, err := lru.New[hash.Hash, []*types.Tx](decodedBlocks)
-	return &ordering{n: n, decoded: decoded, slots: make(chan struct{}, checking)}, err
+	return &ordering{n: n, decoded: decoded}, err
 }
 
 // Payload implements consensus.Chain.
@@ -135,25 +134,18 @@ func (o *ordering) Decided(d consensus.Decision) {
 }
 
 // proposal checks a proposal that gossip let through, and hands it to the engine.
-// It waits while too many are being checked, which slows gossip down.
-func (o *ordering) proposal(from peer.ID, b *types.Block) {
-	select {
-	case o.slots <- struct{}{}:
-	case <-o.n.ctx.Done():
+// Gossip hands over one at a time; what waits there slows its senders down.
+func (o *ordering) proposal(_ peer.ID, b *types.Block) {
+	ctx, cancel := context.WithTimeout(context.Background(), checkPatience)
+	defer cancel()
+	if err := o.check(ctx, b); err != nil {
+		o.n.log.Warn("proposal refused", "view", b.View, "proposer", b.Proposer, "error", err)
+		if ctx.Err() == nil {
+			o.n.host.Penalise(o.n.mesh.peers[b.Proposer], p2p.BadBlock)
+		}
 		return
 	}
-	o.n.group.Go(func() error {
-		defer func() { <-o.slots }()
-		if err := o.check(o.n.ctx, b); err != nil {
-			if o.n.ctx.Err() == nil {
-				o.n.log.Warn("proposal refused", "view", b.View, "proposer", b.Proposer, "error", err)
-				o.n.host.Penalise(o.n.mesh.peers[b.Proposer], p2p.BadBlock)
-			}
-			return nil
-		}
-		o.n.engine.Propose(b)
-		return nil
-	})
+	o.n.engine.Propose(b)
 }
 
 func (o *ordering) check(ctx context.Context, b *types.Block) error {
