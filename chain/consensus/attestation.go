@@ -14,11 +14,10 @@ import (
 // ErrStateCert is wrapped by every refusal of a state certificate.
 var ErrStateCert = errors.New("bad state certificate")
 
-// claimsKept bounds the heights for which attestations are collected, and how
-// many of its own a validator sends along with a vote.
 const (
-	claimsKept   = 64
-	attestations = 4
+	claimsKept   = 64               // own results that are remembered
+	attestations = 4                // own ones that a validator sends along with a vote
+	sharesKept   = 2 * attestations // of one voter: spam crowds out its sender's only
 	certsKept    = 16
 )
 
@@ -36,9 +35,10 @@ type Attestations struct {
 	executed map[types.Height]types.StateClaim // own results
 	own      []types.Attestation               // newest last
 	shares   map[types.StateClaim]map[types.ValidatorIndex][]byte
-	best     *types.StateCert   // highest known
-	recent   []*types.StateCert // known ones, ascending
-	carried  types.Height       // highest carried by a decided block
+	claims   map[types.ValidatorIndex][]types.StateClaim // the keys of shares by voter, as they came
+	best     *types.StateCert                            // highest known
+	recent   []*types.StateCert                          // known ones, ascending
+	carried  types.Height                                // highest carried by a decided block
 }
 
 // NewAttestations starts empty; self is nil for a node that is no validator.
@@ -47,6 +47,7 @@ func NewAttestations(chain hash.Hash, c *Committee, self *types.ValidatorIndex) 
 		chain: chain, committee: c, self: self,
 		executed: map[types.Height]types.StateClaim{},
 		shares:   map[types.StateClaim]map[types.ValidatorIndex][]byte{},
+		claims:   map[types.ValidatorIndex][]types.StateClaim{},
 	}
 }
 
@@ -61,8 +62,10 @@ func (a *Attestations) Executed(claim types.StateClaim) error {
 	defer a.mu.Unlock()
 	a.executed[claim.Height] = claim
 	delete(a.executed, claim.Height-claimsKept)
-	if a.best != nil && a.best.Height == claim.Height && a.best.StateClaim != claim {
-		return diverged(claim, a.best.StateClaim)
+	for _, cert := range a.recent {
+		if cert.Height == claim.Height && cert.StateClaim != claim {
+			return diverged(claim, cert.StateClaim)
+		}
 	}
 	if own != nil {
 		a.own = append(a.own, *own)
@@ -100,26 +103,27 @@ func (a *Attestations) add(at types.Attestation) {
 	if at.Claim.Height <= a.bestHeight() || a.committee.Set().Power(at.Voter) == 0 {
 		return
 	}
-	shares := a.shares[at.Claim]
-	if shares == nil {
-		if len(a.shares) >= claimsKept {
-			a.dropLowest()
-		}
-		shares = map[types.ValidatorIndex][]byte{}
-		a.shares[at.Claim] = shares
+	if _, again := a.shares[at.Claim][at.Voter]; again {
+		a.shares[at.Claim][at.Voter] = at.Signature
+		return
 	}
-	shares[at.Voter] = at.Signature
+	if kept := a.claims[at.Voter]; len(kept) >= sharesKept {
+		a.drop(kept[0], at.Voter)
+	}
+	if a.shares[at.Claim] == nil {
+		a.shares[at.Claim] = map[types.ValidatorIndex][]byte{}
+	}
+	a.shares[at.Claim][at.Voter] = at.Signature
+	a.claims[at.Voter] = append(a.claims[at.Voter], at.Claim)
 }
 
-func (a *Attestations) dropLowest() {
-	var lowest types.StateClaim
-	first := true
-	for claim := range a.shares {
-		if first || claim.Height < lowest.Height {
-			lowest, first = claim, false
-		}
+// drop forgets what a voter signed.
+func (a *Attestations) drop(claim types.StateClaim, voter types.ValidatorIndex) {
+	delete(a.shares[claim], voter)
+	if len(a.shares[claim]) == 0 {
+		delete(a.shares, claim)
 	}
-	delete(a.shares, lowest)
+	a.claims[voter] = slices.DeleteFunc(a.claims[voter], func(c types.StateClaim) bool { return c == claim })
 }
 
 func (a *Attestations) bestHeight() types.Height {
@@ -134,37 +138,41 @@ func (a *Attestations) bestHeight() types.Height {
 func (a *Attestations) Best() *types.StateCert {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	set := a.committee.Set()
-	for claim, voters := range a.shares {
-		if claim.Height <= a.bestHeight() {
-			delete(a.shares, claim)
-			continue
-		}
-		var shares []Share
-		var power uint64
-		for voter, sig := range voters {
-			shares = append(shares, Share{Voter: voter, Signature: sig})
-			power += set.Power(voter)
-		}
-		if power < set.Quorum() {
-			continue
-		}
-		aggregate, bad := a.committee.Combine(claim.Message(a.chain), shares)
-		for _, voter := range bad {
-			delete(voters, voter)
-		}
-		if len(bad) == 0 {
-			signers := bls.NewBitmap(set.Len())
-			for _, s := range shares {
-				signers.Set(int(s.Voter))
-			}
-			a.learn(&types.StateCert{StateClaim: claim, Signers: signers, Signature: aggregate})
+	for claim := range a.shares {
+		if cert := a.certify(claim); cert != nil {
+			a.learn(cert)
 		}
 	}
 	if a.best == nil || a.best.Height <= a.carried {
 		return nil
 	}
 	return a.best
+}
+
+// certify makes a certificate of a claim once its signers are a quorum. Forged
+// signatures are dropped: what is left may still be one.
+func (a *Attestations) certify(claim types.StateClaim) *types.StateCert {
+	set := a.committee.Set()
+	for {
+		var shares []Share
+		var power uint64
+		signers := bls.NewBitmap(set.Len())
+		for voter, sig := range a.shares[claim] {
+			shares = append(shares, Share{Voter: voter, Signature: sig})
+			signers.Set(int(voter))
+			power += set.Power(voter)
+		}
+		if power < set.Quorum() {
+			return nil
+		}
+		aggregate, bad := a.committee.Combine(claim.Message(a.chain), shares)
+		if len(bad) == 0 {
+			return &types.StateCert{StateClaim: claim, Signers: signers, Signature: aggregate}
+		}
+		for _, voter := range bad {
+			a.drop(claim, voter)
+		}
+	}
 }
 
 // Check verifies a state certificate and learns from it. [ErrDiverged] means
@@ -205,9 +213,17 @@ func (a *Attestations) Covered() types.Height {
 	return a.carried
 }
 
-// learn notes a checked certificate that is higher than all before.
+// learn notes a checked certificate that is higher than all before, and forgets
+// the attestations that are of no more use.
 func (a *Attestations) learn(cert *types.StateCert) {
 	a.best = cert
+	for voter, claims := range a.claims {
+		for _, claim := range slices.Clone(claims) {
+			if claim.Height <= cert.Height {
+				a.drop(claim, voter)
+			}
+		}
+	}
 	a.recent = append(a.recent, cert)
 	if len(a.recent) > certsKept {
 		a.recent = a.recent[1:]

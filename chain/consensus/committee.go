@@ -88,6 +88,8 @@ func (c *Committee) Verify(voter types.ValidatorIndex, message hash.Hash, signat
 func (c *Committee) Combine(message hash.Hash, shares []Share) ([]byte, []types.ValidatorIndex) {
 	var bad []types.ValidatorIndex
 	sigs := make([]bls.Signature, 0, len(shares))
+	items := make([]bls.Item, 0, len(shares))
+	voters := make([]types.ValidatorIndex, 0, len(shares)) // of items
 	signers := bls.NewBitmap(c.set.Len())
 	for _, s := range shares {
 		sig, err := bls.ParseSignature(s.Signature)
@@ -95,21 +97,17 @@ func (c *Committee) Combine(message hash.Hash, shares []Share) ([]byte, []types.
 			bad = append(bad, s.Voter)
 			continue
 		}
-		sigs = append(sigs, sig)
+		sigs, voters = append(sigs, sig), append(voters, s.Voter)
+		items = append(items, bls.Item{Key: c.keys.Key(int(s.Voter)), Msg: message[:], Sig: sig})
 		signers.Set(int(s.Voter))
 	}
-	if len(bad) > 0 {
-		return nil, bad
-	}
-	if aggregate, err := bls.Aggregate(sigs); err == nil && c.verifySame(signers, message, aggregate) {
-		return aggregate[:], nil
-	}
-	items := make([]bls.Item, len(shares))
-	for i, s := range shares {
-		items[i] = bls.Item{Key: c.keys.Key(int(s.Voter)), Msg: message[:], Sig: sigs[i]}
+	if len(bad) == 0 {
+		if aggregate, err := bls.Aggregate(sigs); err == nil && c.verifySame(signers, message, aggregate) {
+			return aggregate[:], nil
+		}
 	}
 	for _, i := range bls.BatchVerify(items) {
-		bad = append(bad, shares[i].Voter)
+		bad = append(bad, voters[i])
 	}
 	return nil, bad
 }

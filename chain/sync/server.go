@@ -58,13 +58,29 @@ func (s *Server) Serve(ctx context.Context, req Request) (Response, error) {
 			return out, nil
 		}
 	}
+	parent, known := lastHash(out.Blocks)
 	for _, b := range append(pending, undecided...) {
-		if b.Height == next {
-			if !add(b.Raw()) {
-				return out, nil
-			}
-			next++
+		if b.Height != next {
+			continue
 		}
+		// What was undecided a moment ago may have lost to another block since.
+		if known && b.Parent() != parent || !add(b.Raw()) {
+			break
+		}
+		parent, known = b.Hash(), true
+		next++
 	}
 	return out, nil
+}
+
+// lastHash is the hash of the last of some encoded blocks, if there is one.
+func lastHash(blocks [][]byte) (hash.Hash, bool) {
+	if len(blocks) == 0 {
+		return hash.Hash{}, false
+	}
+	b, err := types.DecodeBlock(blocks[len(blocks)-1])
+	if err != nil {
+		return hash.Hash{}, true // nothing follows it
+	}
+	return b.Hash(), true
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -107,31 +108,38 @@ func (s *Syncer) Run(ctx context.Context) error {
 }
 
 // fetch brings one want home: first what one peer gives, and if that shows that
-// the node is far behind, the rest in parallel windows.
+// the node is far behind, the rest in parallel windows. It breaks off where the
+// windows do not fit together, since one of their peers lies: the engine finds
+// out which, and asks again from where it is.
 func (s *Syncer) fetch(ctx context.Context, w Want) error {
-	first, tip, err := s.window(ctx, w, w.Above)
+	got, tip, err := s.window(ctx, w, w.Above, s.peers(w)(0))
 	if err != nil {
 		return err
 	}
-	s.cfg.Engine.Fetched(first.from, first.blocks)
-	reached := first.last(w.Above)
-	if tip > reached {
-		s.cfg.Logger.Info("catching up", "height", reached, "target", tip)
+	s.cfg.Engine.Fetched(got.from, got.blocks)
+	if tip > got.last() {
+		s.cfg.Logger.Info("catching up", "height", got.last(), "target", tip)
 	}
-	for tip > reached && ctx.Err() == nil {
+	stride := len(got.blocks)
+	for tip > got.last() && ctx.Err() == nil {
 		if err := s.room(ctx); err != nil {
 			return err
 		}
-		windows, err := s.windows(ctx, w, reached, tip)
-		before := reached
+		windows, err := s.windows(ctx, w, got.last(), tip, stride)
+		before := got.last()
+		stride = 1
 		for _, win := range windows {
-			if win.first() != reached+1 {
+			next := win.after(got.last())
+			if len(next.blocks) == 0 {
 				break
 			}
-			s.cfg.Engine.Fetched(win.from, win.blocks)
-			reached = win.last(reached)
+			if next.blocks[0].Parent() != got.tail().Hash() {
+				return fmt.Errorf("peers %s and %s: %w", got.from, win.from, errUnlinked)
+			}
+			s.cfg.Engine.Fetched(next.from, next.blocks)
+			got, stride = next, max(stride, len(win.blocks))
 		}
-		if reached == before {
+		if got.last() == before {
 			return errors.Join(err, ErrNoPeer)
 		}
 	}
@@ -152,18 +160,21 @@ func (s *Syncer) room(ctx context.Context) error {
 	return nil
 }
 
-// windows fetches the next few windows at once, each from another peer.
-func (s *Syncer) windows(ctx context.Context, w Want, reached, tip types.Height) ([]run, error) {
+// windows fetches the next few windows at once, each from another peer. They
+// begin a stride apart: as many blocks as a peer served last. Large blocks make
+// it short, since a response is bounded in bytes too.
+func (s *Syncer) windows(ctx context.Context, w Want, reached, tip types.Height, stride int) ([]run, error) {
 	out := make([]run, parallel)
+	peers := s.peers(w)
 	var g errgroup.Group
 	for i := range out {
-		above := reached + types.Height(i)*MaxBlocks
+		above := reached + types.Height(i*stride)
 		if above >= tip {
 			break
 		}
 		g.Go(func() error {
 			var err error
-			out[i], _, err = s.window(ctx, w, above)
+			out[i], _, err = s.window(ctx, w, above, peers(i))
 			return err
 		})
 	}
@@ -176,20 +187,23 @@ type run struct {
 	blocks []*types.Block
 }
 
-func (r run) first() types.Height {
-	if len(r.blocks) == 0 {
-		return 0
+func (r run) tail() *types.Block { return r.blocks[len(r.blocks)-1] }
+
+func (r run) last() types.Height { return r.tail().Height }
+
+// after is the part of the run from the block above a height on; nothing if the
+// run begins higher.
+func (r run) after(above types.Height) run {
+	if len(r.blocks) == 0 || r.blocks[0].Height > above+1 || r.last() <= above {
+		return run{from: r.from}
 	}
-	return r.blocks[0].Height
+	return run{from: r.from, blocks: r.blocks[above+1-r.blocks[0].Height:]}
 }
 
-func (r run) last(above types.Height) types.Height { return above + types.Height(len(r.blocks)) }
-
-// window asks peers, in an order drawn anew, until one serves the blocks above
-// a height.
-func (s *Syncer) window(ctx context.Context, w Want, above types.Height) (run, types.Height, error) {
+// window asks peers in turn until one serves the blocks above a height.
+func (s *Syncer) window(ctx context.Context, w Want, above types.Height, peers []string) (run, types.Height, error) {
 	err := ErrNoPeer
-	for i, peer := range shuffled(s.cfg.Peers.Candidates(w), len(w.Holders)) {
+	for i, peer := range peers {
 		if i == attempts || ctx.Err() != nil {
 			break
 		}
@@ -204,13 +218,24 @@ func (s *Syncer) window(ctx context.Context, w Want, above types.Height) (run, t
 	return run{}, 0, err
 }
 
-// shuffled mixes the first n peers among themselves, and the rest likewise.
-func shuffled(peers []string, n int) []string {
-	n = min(n, len(peers))
-	mix := func(p []string) { rand.Shuffle(len(p), func(i, j int) { p[i], p[j] = p[j], p[i] }) }
-	mix(peers[:n])
-	mix(peers[n:])
-	return peers
+// peers draws an order in which to ask, holders first. The i-th window begins
+// with the i-th of them.
+func (s *Syncer) peers(w Want) func(i int) []string {
+	all := slices.Clone(s.cfg.Peers.Candidates(w))
+	n := min(len(w.Holders), len(all))
+	holders, others := all[:n], all[n:]
+	for _, p := range [][]string{holders, others} {
+		rand.Shuffle(len(p), func(i, j int) { p[i], p[j] = p[j], p[i] })
+	}
+	return func(i int) []string { return append(rotated(holders, i), rotated(others, i)...) }
+}
+
+func rotated(p []string, by int) []string {
+	if len(p) == 0 {
+		return nil
+	}
+	by %= len(p)
+	return slices.Concat(p[by:], p[:by])
 }
 
 func (s *Syncer) ask(ctx context.Context, peer string, req Request) (run, types.Height, error) {
