@@ -25,6 +25,19 @@ func (l *Ledger) Check(tx *types.Tx, sender Account, tip types.Height) error {
 	return l.explain(code, tx, sender, tip)
 }
 
+// Left is the least that a transaction leaves of its sender's balance, if nobody
+// pays in meanwhile. It is false if the balance does not cover the fee.
+func (l *Ledger) Left(tx *types.Tx, balance types.Drops) (types.Drops, bool) {
+	if balance < tx.Fee {
+		return balance, false
+	}
+	outlay := types.Drops(0)
+	if t := l.transactors[tx.Body.Kind()]; t != nil {
+		outlay = t.outlay(tx, balance)
+	}
+	return balance - tx.Fee - outlay, true
+}
+
 // explain adds the numbers to a refusal.
 func (l *Ledger) explain(code Code, tx *types.Tx, sender Account, tip types.Height) error {
 	err := refusals[code]

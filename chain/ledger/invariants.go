@@ -68,10 +68,7 @@ func accountsIn(key, before, after []byte) (a types.Address, was, is Account, ok
 // wellFormed: every touched key is of a known type and its value decodes as that.
 type wellFormed struct{ err error }
 
-func (w *wellFormed) visit(key, before, after []byte) {
-	if bytes.Equal(before, after) {
-		return // only read, or discarded
-	}
+func (w *wellFormed) visit(key, _, after []byte) {
 	if _, isAccount := AddressOfKey(key); !isAccount {
 		w.err = fmt.Errorf("key %q is of no type that transactions may touch", key)
 		return

@@ -16,6 +16,8 @@ func (b broken) apply(v *view, tx *types.Tx) Code {
 	return Applied
 }
 
+func (broken) outlay(*types.Tx, types.Drops) types.Drops { return 0 }
+
 func change(v *view, name string, f func(*Account)) {
 	a, _ := v.account(address(name))
 	f(&a)
@@ -76,6 +78,9 @@ func TestBrokenInvariantCostsOnlyTheFee(t *testing.T) {
 			change(v, "alice", func(a *Account) { a.Balance += 100 })
 			change(v, "bob", func(a *Account) { a.Balance -= 100 })
 		}},
+		{"an empty entry where there was none", "malformed", "carol", func(v *view, _ *types.Tx) {
+			v.put(types.AccountKey(address("carol")), []byte{})
+		}},
 		{"an entry that does not decode", "malformed", "bob", func(v *view, _ *types.Tx) {
 			v.put(types.AccountKey(address("bob")), []byte{1, 2, 3})
 		}},
@@ -103,12 +108,17 @@ func (*meddler) Access() types.Access { return types.Access{Writes: [][]byte{sup
 
 func TestTotalsAreOutOfReachOfTransactions(t *testing.T) {
 	n := newNet(t, map[string]types.Drops{"alice": 10_000, "bob": 5000})
-	n.ledger.transactors[types.KindPayment] = broken(func(v *view, _ *types.Tx) { v.put(supplyKey, encodeDrops(1)) })
-	tx := n.pay("alice", "bob", 100)
-	tx.Body = &meddler{}
-	r := n.run(tx)
-	require.Equal(t, InvariantBroken, r.Receipts[0].Code)
-	require.ErrorContains(t, r.Defects[0].Err, "no type that transactions may touch")
+	for _, bug := range []broken{
+		func(v *view, _ *types.Tx) { v.put(supplyKey, encodeDrops(1)) },
+		func(v *view, _ *types.Tx) { v.get(supplyKey) },
+	} {
+		n.ledger.transactors[types.KindPayment] = bug
+		tx := n.pay("alice", "bob", 100)
+		tx.Body = &meddler{}
+		r := n.run(tx)
+		require.Equal(t, InvariantBroken, r.Receipts[0].Code)
+		require.ErrorContains(t, r.Defects[0].Err, "no type that transactions may touch")
+	}
 }
 
 func TestNothingIsAppliedIfTheFeeAloneBreaksAnInvariant(t *testing.T) {

@@ -137,6 +137,8 @@ func TestUndeclaredAccessCostsTheFee(t *testing.T) {
 	}
 }
 
+func (undeclared) outlay(*types.Tx, types.Drops) types.Drops { return 0 }
+
 type brokenReader struct{ memory }
 
 var errDisk = errors.New("disk on fire")

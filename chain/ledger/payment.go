@@ -8,6 +8,9 @@ import "github.com/starlingmesh/starling/chain/types"
 // view is undone.
 type transactor interface {
 	apply(v *view, tx *types.Tx) Code
+	// outlay is the most that the body takes out of its sender's balance
+	// beside the fee, which the balance covers.
+	outlay(tx *types.Tx, balance types.Drops) types.Drops
 }
 
 // payment moves native coins; see the package documentation for the rule.
@@ -21,7 +24,7 @@ func (p payment) apply(v *view, tx *types.Tx) Code {
 	}
 	from, _ := v.account(sender)
 	had := from.Balance + tx.Fee // as before the fee was taken: cannot overflow
-	if had < body.Amount || had-body.Amount < max(p.reserve, tx.Fee) {
+	if p.outlay(tx, had) == 0 {
 		return Underfunded
 	}
 	to, exists := v.account(body.To)
@@ -33,4 +36,14 @@ func (p payment) apply(v *view, tx *types.Tx) Code {
 	v.setAccount(sender, from)
 	v.setAccount(body.To, to)
 	return Applied
+}
+
+// outlay implements [transactor]: the amount, or nothing if paying it would leave
+// too little.
+func (p payment) outlay(tx *types.Tx, balance types.Drops) types.Drops {
+	amount := tx.Body.(*types.Payment).Amount
+	if balance < amount || balance-amount < max(p.reserve, tx.Fee) {
+		return 0
+	}
+	return amount
 }

@@ -104,7 +104,7 @@ func (v *view) burn(d types.Drops) { v.burned += d }
 // discard undoes everything since newView, except a failed read.
 func (v *view) discard() {
 	for i := range v.cells {
-		v.cells[i].after = v.cells[i].before
+		v.cells[i].loaded = false
 	}
 	v.fee, v.burned, v.refused = 0, 0, nil
 }

@@ -71,6 +71,9 @@ func Decode(raw []byte) (*Proof, error) {
 	if err := canon.Unmarshal(raw, p); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrProof, err)
 	}
+	if p.Account == nil || p.Path == nil || p.Cert.Signers == nil || p.Cert.Signature == nil {
+		return nil, fmt.Errorf("%w: a byte string is null", ErrProof) // would be a second form of empty
+	}
 	return p, nil
 }
 

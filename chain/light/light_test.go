@@ -110,6 +110,16 @@ func TestEveryChangedByteIsRefused(t *testing.T) {
 	}
 }
 
+func TestAbsenceHasOneForm(t *testing.T) {
+	f := newFixture(t)
+	raw := f.prove(t, types.AddressOf([]byte{2}), f.certify(t, f.genesis.ChainID(), f.state.Root(), 0, 1, 2))
+	p, err := Decode(raw)
+	require.NoError(t, err)
+	p.Account = nil // null in CBOR, where the proof has an empty byte string
+	_, err = Decode(canon.MustMarshal(p))
+	require.ErrorIs(t, err, ErrProof)
+}
+
 func TestOnlyAQuorumOfThisGenesisConvinces(t *testing.T) {
 	f := newFixture(t)
 	chain, root := f.genesis.ChainID(), f.state.Root()

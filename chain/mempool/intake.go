@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -55,6 +56,7 @@ type Intake struct {
 	cfg      IntakeConfig
 	inbox    chan submission
 	pending  chan struct{}
+	stopped  chan struct{}                    // closed when Run returns
 	verified *lru.Cache[hash.Hash, *types.Tx] // by hash of the whole encoding
 	keys     *keys.Cache
 
@@ -86,7 +88,8 @@ func NewIntake(cfg IntakeConfig) (*Intake, error) {
 		return nil, fmt.Errorf("open mempool: %w", err)
 	}
 	in := &Intake{
-		cfg: cfg, inbox: make(chan submission, inboxSize), pending: make(chan struct{}, 1), verified: verified, keys: parsed,
+		cfg: cfg, inbox: make(chan submission, inboxSize), pending: make(chan struct{}, 1), stopped: make(chan struct{}),
+		verified: verified, keys: parsed,
 	}
 	in.pool = NewPool(cfg.Pool, cfg.Ledger, func(a types.Address) (ledger.Account, error) { return ledger.ReadAccount(cfg.State, a) })
 	return in, nil
@@ -123,8 +126,9 @@ func (in *Intake) Resume(tip types.Height) ([][]byte, error) {
 	return waiting, nil
 }
 
-// Run verifies and admits until ctx ends.
+// Run verifies and admits until ctx ends. It is called once.
 func (in *Intake) Run(ctx context.Context) error {
+	defer close(in.stopped)
 	tick := time.NewTicker(expireEvery)
 	defer tick.Stop()
 	for {
@@ -199,12 +203,27 @@ func (in *Intake) handle(batch []submission) {
 }
 
 // record appends accepted transactions to the journal and syncs it. What cannot
-// be written is refused: a node must not promise what it may forget.
+// be written is refused: a node must not promise what it may forget. Nobody waits
+// for the disk meanwhile but those who submitted.
 func (in *Intake) record(raws [][]byte, results []Result) (accepted [][]byte) {
+	fresh := in.write(raws, results)
+	if len(fresh) == 0 {
+		return nil
+	}
+	if err := in.cfg.Journal.Sync(); err != nil {
+		in.takeBack(results, fresh, err)
+		return nil
+	}
+	for _, i := range fresh {
+		accepted = append(accepted, raws[i])
+	}
+	return accepted
+}
+
+// write appends what was accepted, and returns its places in the batch.
+func (in *Intake) write(raws [][]byte, results []Result) (fresh []int) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	first := len(in.logged)
-	var fresh []int
 	for i := range results {
 		if errors.Is(results[i].Err, ErrKnown) {
 			results[i].Err = nil // waits already: the same answer again
@@ -216,22 +235,24 @@ func (in *Intake) record(raws [][]byte, results []Result) (accepted [][]byte) {
 		index, err := in.cfg.Journal.Append(raws[i])
 		if err != nil {
 			results[i].Err = fmt.Errorf("write accepted transaction: %w", err)
+			in.pool.Remove(results[i].ID)
 			continue
 		}
 		in.logged = append(in.logged, logged{index, results[i].ID, time.Now()})
-		accepted, fresh = append(accepted, raws[i]), append(fresh, i)
+		fresh = append(fresh, i)
 	}
-	if len(fresh) == 0 {
-		return nil
+	return fresh
+}
+
+// takeBack refuses what the disk did not take.
+func (in *Intake) takeBack(results []Result, fresh []int, cause error) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	for _, i := range fresh {
+		results[i].Err = fmt.Errorf("write accepted transaction: %w", cause)
+		in.pool.Remove(results[i].ID)
+		in.logged = slices.DeleteFunc(in.logged, func(l logged) bool { return l.id == results[i].ID })
 	}
-	if err := in.cfg.Journal.Sync(); err != nil {
-		in.logged = in.logged[:first]
-		for _, i := range fresh {
-			results[i].Err = fmt.Errorf("write accepted transaction: %w", err)
-		}
-		return nil
-	}
-	return accepted
 }
 
 // Submit admits transactions of this node's users. Results are in order.
@@ -254,13 +275,23 @@ func (in *Intake) Submit(ctx context.Context, raws [][]byte) []Result {
 		return results
 	case <-ctx.Done():
 		return fail(ctx.Err())
+	case <-in.stopped:
+	}
+	select {
+	case results := <-s.results: // answered just before
+		return results
+	default:
+		return fail(ErrClosed)
 	}
 }
 
 // admit decodes, verifies and adds. ErrKnown marks what waited already.
 func (in *Intake) admit(raws [][]byte) []Result {
 	results := make([]Result, len(raws))
-	txs := in.verify(raws, results)
+	in.mu.Lock()
+	tip := in.pool.tip
+	in.mu.Unlock()
+	txs := in.verify(raws, results, func(tx *types.Tx) error { return in.worthVerifying(tx, tip) })
 	now := time.Now()
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -275,6 +306,17 @@ func (in *Intake) admit(raws [][]byte) []Result {
 		in.signal()
 	}
 	return results
+}
+
+// worthVerifying refuses what the pool would refuse after the signature was
+// verified, which is much more work. Otherwise anybody could make this node verify
+// transactions of accounts that do not exist, as many as they can sign.
+func (in *Intake) worthVerifying(tx *types.Tx, tip types.Height) error {
+	account, err := ledger.ReadAccount(in.cfg.State, tx.Sender())
+	if err != nil {
+		return err
+	}
+	return in.cfg.Ledger.Check(tx, account, tip)
 }
 
 func (in *Intake) signal() {

@@ -126,6 +126,29 @@ func TestNothingIsPromisedThatCannotBeWrittenDown(t *testing.T) {
 	results := d.Submit(t.Context(), [][]byte{p.pay(0)})
 	require.ErrorIs(t, results[0].Err, journal.ErrClosed)
 	require.Empty(t, d.published)
+	require.Zero(t, d.Stats().Txs, "what was refused must not end up in a block")
+}
+
+func TestForgersOfAccountsCostNoVerification(t *testing.T) {
+	d := newDesk(t, t.TempDir(), rich{})
+	stranger := newPayer(t, rich{}) // signs well, has no account
+	results := d.Submit(t.Context(), [][]byte{stranger.pay(0), flipped(stranger.pay(1))})
+	for _, r := range results {
+		require.ErrorIs(t, r.Err, ledger.ErrNoAccount, "the signature was not looked at")
+	}
+	require.Zero(t, d.verified.Len())
+}
+
+func TestSubmitterOfAStoppedNodeIsAnswered(t *testing.T) {
+	log, err := journal.Open(t.TempDir(), journal.Options{})
+	require.NoError(t, err)
+	in, err := NewIntake(IntakeConfig{Ledger: ledger.New(testGenesis), State: rich{}, Journal: log, Publish: func([][]byte) {}, Logger: slog.New(slog.DiscardHandler)})
+	require.NoError(t, err)
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.NoError(t, in.Run(ended))
+	require.ErrorIs(t, in.Submit(context.Background(), [][]byte{{1}})[0].Err, ErrClosed)
+	require.NoError(t, in.Close())
 }
 
 func TestGossipTellsFreshFromStaleFromBad(t *testing.T) {
@@ -211,7 +234,7 @@ func BenchmarkIntakeVerification(b *testing.B) {
 	require.NoError(b, err)
 	for b.Loop() {
 		in.verified.Purge()
-		in.verify(raws, make([]Result, batch))
+		in.verify(raws, make([]Result, batch), whatever)
 	}
 	b.ReportMetric(float64(batch*b.N)/b.Elapsed().Seconds(), "tx/s")
 }

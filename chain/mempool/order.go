@@ -1,111 +1,101 @@
 package mempool
 
 import (
-	"bytes"
-	"container/heap"
-
 	"github.com/starlingmesh/starling/chain/types"
 	"github.com/starlingmesh/starling/crypto/hash"
 )
 
-// tails is a heap of queues, the one whose last transaction pays least first.
-type tails []*queue
+const (
+	leastTx    = 64 // bytes; no signed transaction is shorter
+	maxMisfits = 64 // transactions too long for the room left before a selection ends
+)
 
-func (t tails) Len() int { return len(t) }
-func (t tails) Less(i, j int) bool {
-	return cheaper(t[i].bySeq[t[i].last].tx, t[j].bySeq[t[j].last].tx)
+// candidate is a transaction that may be selected next.
+type candidate struct {
+	*entry
+	left types.Drops // of the balance, before this transaction
+	node int         // of the heap of heads, -1 if it follows another of its sender
 }
 
-func (t tails) Swap(i, j int) {
-	t[i], t[j] = t[j], t[i]
-	t[i].place, t[j].place = i, j
-}
+// frontier is a heap of candidates, the best first. It is typed and not a
+// container/heap, which would allocate for every candidate.
+type frontier []candidate
 
-func (t *tails) Push(x any) {
-	q := x.(*queue)
-	q.place = len(*t)
-	*t = append(*t, q)
-}
-
-func (t *tails) Pop() any {
-	old := *t
-	q := old[len(old)-1]
-	*t = old[:len(old)-1]
-	return q
-}
-
-// head is a sender's next transaction to be selected.
-type head struct {
-	queue *queue
-	tx    *types.Tx
-}
-
-// heads is a heap of heads, the best paying first.
-type heads []head
-
-func (h heads) Len() int { return len(h) }
-func (h heads) Less(i, j int) bool {
-	if cheaper(h[j].tx, h[i].tx) {
-		return true
+func (f *frontier) push(c candidate) {
+	h := append(*f, c)
+	i := len(h) - 1
+	for i > 0 && better(c.entry, h[(i-1)/2].entry) {
+		h[i] = h[(i-1)/2]
+		i = (i - 1) / 2
 	}
-	if cheaper(h[i].tx, h[j].tx) {
-		return false
-	}
-	a, b := h[i].tx.Sender(), h[j].tx.Sender()
-	return bytes.Compare(a[:], b[:]) < 0
-}
-func (h heads) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-func (h *heads) Push(x any)   { *h = append(*h, x.(head)) }
-func (h *heads) Pop() any {
-	old := *h
-	last := old[len(old)-1]
-	*h = old[:len(old)-1]
-	return last
+	h[i] = c
+	*f = h
 }
 
-// Select picks transactions for a block: the best paying first, each sender's in
-// order of sequence without a gap. Those for which skip is true are in blocks
-// that are not executed yet: they are passed over, and their successors count as
-// ready.
+func (f *frontier) pop() candidate {
+	h := *f
+	best, last := h[0], h[len(h)-1]
+	h = h[:len(h)-1]
+	*f = h
+	for i := 0; len(h) > 0; {
+		child := 2*i + 1
+		if child+1 < len(h) && better(h[child+1].entry, h[child].entry) {
+			child++
+		}
+		if child >= len(h) || !better(h[child].entry, last.entry) {
+			h[i] = last
+			break
+		}
+		h[i] = h[child]
+		i = child
+	}
+	return best
+}
+
+// Select picks transactions for a block: the best paying first, among equals the
+// one that came first, each sender's in order of sequence without a gap and only
+// as far as the balance pays the fees after what is sent before them. Those for
+// which skip is true are in blocks that are not executed yet: they are passed
+// over in their turn, and their successors count as ready.
+//
+// The heap of heads is not taken apart: a node is looked at once its parent was,
+// so the cost follows what is picked, not what waits.
 func (p *Pool) Select(maxBytes, maxTxs int, skip func(hash.Hash) bool) []*types.Tx {
-	ready := make(heads, 0, len(p.queue))
-	for _, q := range p.queue {
-		if tx := q.from(q.next, p.tip, skip); tx != nil {
-			ready = append(ready, head{q, tx})
+	picked := make([]*types.Tx, 0, min(maxTxs, len(p.byID)))
+	open := make(frontier, 0, 256)
+	reach := func(node int) {
+		if node < len(p.heads) {
+			q := p.heads[node]
+			open.push(candidate{q.head, q.balance, node})
 		}
 	}
-	heap.Init(&ready)
-	picked := make([]*types.Tx, 0, min(maxTxs, len(p.byID)))
-	size := 0
-	for len(ready) > 0 && len(picked) < maxTxs {
-		best := ready[0]
-		if n := len(best.tx.Raw()); size+n <= maxBytes {
-			picked = append(picked, best.tx)
-			size += n
-			if best.tx = best.queue.from(best.tx.Sequence+1, p.tip, skip); best.tx != nil {
-				ready[0] = best
-				heap.Fix(&ready, 0)
+	reach(0)
+	misfits := 0
+	for len(open) > 0 && len(picked) < maxTxs && maxBytes >= leastTx && misfits < maxMisfits {
+		c := open.pop()
+		if c.node >= 0 {
+			reach(2*c.node + 1)
+			reach(2*c.node + 2)
+		}
+		left, pays := p.ledger.Left(c.tx, c.left)
+		if !pays || c.tx.Expiry <= p.tip {
+			continue // and so nothing after it
+		}
+		if !skip(c.tx.ID()) {
+			size := len(c.tx.Raw())
+			if size > maxBytes {
+				misfits++
 				continue
 			}
+			picked = append(picked, c.tx)
+			maxBytes -= size
 		}
-		heap.Pop(&ready) // nothing more of this sender, or it does not fit
+		if c.entry == c.queue.tail {
+			continue
+		}
+		if next := c.queue.bySeq[c.tx.Sequence+1]; next != nil {
+			open.push(candidate{next, left, -1})
+		}
 	}
 	return picked
-}
-
-// from returns the first transaction from a sequence on that is not skipped, nil
-// where there is a gap or one that is about to expire.
-func (q *queue) from(seq uint64, tip types.Height, skip func(hash.Hash) bool) *types.Tx {
-	for ; ; seq++ {
-		e := q.bySeq[seq]
-		if e == nil {
-			return nil
-		}
-		if !skip(e.tx.ID()) {
-			if e.tx.Expiry <= tip {
-				return nil
-			}
-			return e.tx
-		}
-	}
 }

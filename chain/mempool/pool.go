@@ -10,7 +10,6 @@ package mempool
 import (
 	"container/heap"
 	"fmt"
-	"math/bits"
 	"time"
 
 	"github.com/starlingmesh/starling/chain/ledger"
@@ -56,23 +55,10 @@ type Pool struct {
 	tip   types.Height
 	byID  map[hash.Hash]*entry
 	queue map[types.Address]*queue
+	heads heads
 	tails tails
 	bytes int64
-}
-
-type entry struct {
-	tx    *types.Tx
-	added time.Time
-}
-
-// queue is one sender's transactions. Those from the account's next sequence on
-// without a gap can be executed; the rest wait for what is missing.
-type queue struct {
-	sender types.Address
-	next   uint64 // the account's
-	last   uint64 // the highest sequence held
-	bySeq  map[uint64]*entry
-	place  int // in tails
+	order uint64 // of the next arrival
 }
 
 // NewPool makes an empty pool.
@@ -84,7 +70,8 @@ func NewPool(cfg Config, l *ledger.Ledger, accounts Accounts) *Pool {
 }
 
 // Add takes a transaction whose signature was checked. The error tells what is
-// wrong with it: one of this package's, or of ledger.Check.
+// wrong with it: one of this package's, or of ledger.Check; the pool is then as it
+// was.
 func (p *Pool) Add(now time.Time, tx *types.Tx) error {
 	if p.byID[tx.ID()] != nil {
 		return ErrKnown
@@ -99,23 +86,43 @@ func (p *Pool) Add(now time.Time, tx *types.Tx) error {
 	if tx.Sequence-account.Sequence >= uint64(p.cfg.PerSender) {
 		return fmt.Errorf("%w: %d, the account is at %d and at most %d may wait", ErrSequenceGap, tx.Sequence, account.Sequence, p.cfg.PerSender)
 	}
-	if q := p.queue[tx.Sender()]; q != nil {
-		if old := q.bySeq[tx.Sequence]; old != nil {
-			if err := outbids(tx, old.tx); err != nil {
-				return err
-			}
-			p.drop(q, old)
-		}
-	}
-	if err := p.makeRoom(tx); err != nil {
-		return err
-	}
 	q := p.queue[tx.Sender()]
 	if q == nil {
-		q = &queue{sender: tx.Sender(), next: account.Sequence, bySeq: map[uint64]*entry{}}
-		p.queue[tx.Sender()] = q
+		q = &queue{sender: tx.Sender(), ready: -1, bySeq: map[uint64]*entry{}}
 	}
-	p.insert(q, &entry{tx: tx, added: now})
+	p.advance(q, account)
+	old := q.bySeq[tx.Sequence]
+	if err := admissible(tx, q, old); err != nil {
+		return err
+	}
+	if old != nil {
+		p.drop(old)
+	}
+	if err := p.makeRoom(q, tx); err != nil {
+		if old != nil {
+			p.insert(old)
+		}
+		return err
+	}
+	p.insert(&entry{tx: tx, added: now, order: p.order, rank: rank(tx), queue: q})
+	p.order++
+	return nil
+}
+
+// admissible checks a transaction against those of its sender that wait, of which
+// old would be replaced. The balance must cover all their fees together: else
+// one account could fill the pool with promises that it can never pay.
+func admissible(tx *types.Tx, q *queue, old *entry) error {
+	fees := q.fees
+	if old != nil {
+		if err := outbids(tx, old.tx); err != nil {
+			return err
+		}
+		fees -= old.tx.Fee
+	}
+	if tx.Fee > q.balance-fees {
+		return fmt.Errorf("%w of those that wait (%s) and this one (%s; balance %s)", ledger.ErrCannotPayFee, fees, tx.Fee, q.balance)
+	}
 	return nil
 }
 
@@ -129,62 +136,111 @@ func outbids(tx, old *types.Tx) error {
 	return nil
 }
 
-func (p *Pool) insert(q *queue, e *entry) {
+func (p *Pool) insert(e *entry) {
+	q := e.queue
 	q.bySeq[e.tx.Sequence] = e
+	q.fees += e.tx.Fee
 	p.byID[e.tx.ID()] = e
 	p.bytes += int64(len(e.tx.Raw()))
 	if len(q.bySeq) == 1 {
-		q.last = e.tx.Sequence
+		p.queue[q.sender] = q
+		q.last, q.tail = e.tx.Sequence, e
 		heap.Push(&p.tails, q)
 	} else if e.tx.Sequence > q.last {
 		q.last = e.tx.Sequence
-		heap.Fix(&p.tails, q.place)
 	}
+	p.settle(q)
 }
 
 // drop removes a transaction; an empty queue goes with it.
-func (p *Pool) drop(q *queue, e *entry) {
+func (p *Pool) drop(e *entry) {
+	q := e.queue
 	delete(q.bySeq, e.tx.Sequence)
 	delete(p.byID, e.tx.ID())
+	q.fees -= e.tx.Fee
 	p.bytes -= int64(len(e.tx.Raw()))
 	if len(q.bySeq) == 0 {
 		heap.Remove(&p.tails, q.place)
 		delete(p.queue, q.sender)
-		return
-	}
-	if e.tx.Sequence == q.last {
+	} else if e.tx.Sequence == q.last {
 		for q.last--; q.bySeq[q.last] == nil; q.last-- {
 		}
+	}
+	p.settle(q)
+}
+
+// settle finds the ends of a queue and its places in the heaps again, after any
+// change to it.
+func (p *Pool) settle(q *queue) {
+	if len(q.bySeq) > 0 {
+		q.tail = q.bySeq[q.last]
 		heap.Fix(&p.tails, q.place)
 	}
+	q.head = q.bySeq[q.next]
+	switch {
+	case q.ready >= 0 && q.head == nil:
+		heap.Remove(&p.heads, q.ready)
+	case q.ready >= 0:
+		heap.Fix(&p.heads, q.ready)
+	case q.head != nil:
+		heap.Push(&p.heads, q)
+	}
 }
 
-// makeRoom evicts the cheapest tails for a transaction that pays more than they
-// do. Only the end of a sender's queue is ever evicted, so that no gap arises.
-func (p *Pool) makeRoom(tx *types.Tx) error {
+// makeRoom evicts the worst tails for a transaction that is better than they
+// are, or nothing at all. Only the end of a queue is ever evicted, so that no gap
+// arises, and never the queue's that tx belongs to.
+func (p *Pool) makeRoom(q *queue, tx *types.Tx) error {
 	size := int64(len(tx.Raw()))
-	for len(p.byID) >= p.cfg.MaxTxs || p.bytes+size > p.cfg.MaxBytes {
-		if len(p.tails) == 0 {
-			return ErrFull
-		}
-		q := p.tails[0]
-		tail := q.bySeq[q.last]
-		if q.sender == tx.Sender() || !cheaper(tail.tx, tx) {
-			return fmt.Errorf("%w: pay more than %s for %d bytes, or try later", ErrFull, tail.tx.Fee, len(tail.tx.Raw()))
-		}
-		p.drop(q, tail)
+	if !p.over(size) {
+		return nil
 	}
-	return nil
+	runs := q.continues(tx.Sequence)
+	var spared bool
+	if spared = len(q.bySeq) > 0; spared {
+		heap.Remove(&p.tails, q.place)
+	}
+	var evicted []*entry
+	var err error
+	for err == nil && p.over(size) {
+		if len(p.tails) == 0 {
+			err = ErrFull
+		} else if worst := p.tails[0]; !yields(worst, tx, runs) {
+			err = fmt.Errorf("%w: pay more than %s for %d bytes, or try later", ErrFull, worst.tail.tx.Fee, len(worst.tail.tx.Raw()))
+		} else {
+			evicted = append(evicted, worst.tail)
+			p.drop(worst.tail)
+		}
+	}
+	if spared {
+		heap.Push(&p.tails, q)
+	}
+	if err != nil {
+		for _, e := range evicted {
+			p.insert(e)
+		}
+	}
+	return err
 }
 
-// cheaper compares fees per byte exactly; equal rates are ordered by identifier.
-func cheaper(a, b *types.Tx) bool {
-	hiA, loA := bits.Mul64(uint64(a.Fee), uint64(len(b.Raw())))
-	hiB, loB := bits.Mul64(uint64(b.Fee), uint64(len(a.Raw())))
-	if hiA != hiB {
-		return hiA < hiB
+func (p *Pool) over(size int64) bool {
+	return len(p.byID) >= p.cfg.MaxTxs || p.bytes+size > p.cfg.MaxBytes
+}
+
+// yields reports whether the last transaction of a queue gives way to tx, which
+// runs if nothing is missing before it.
+func yields(q *queue, tx *types.Tx, runs bool) bool {
+	if stays := q.contiguous(); stays != runs {
+		return runs
 	}
-	return loA < loB
+	return cheaper(q.tail.tx, tx)
+}
+
+// Remove drops a transaction that was added by mistake.
+func (p *Pool) Remove(id hash.Hash) {
+	if e := p.byID[id]; e != nil {
+		p.drop(e)
+	}
 }
 
 // Get finds a waiting transaction.
@@ -207,21 +263,33 @@ func (p *Pool) NextSequence(a types.Address, account uint64) uint64 {
 }
 
 // Executed takes up the accounts that a block changed: what they have used of
-// their sequences leaves the pool.
+// their sequences leaves the pool, and what they can no longer pay.
 func (p *Pool) Executed(height types.Height, accounts map[types.Address]ledger.Account) {
 	p.tip = height
 	for address, account := range accounts {
-		q := p.queue[address]
-		if q == nil {
-			continue
+		if q := p.queue[address]; q != nil {
+			p.advance(q, account)
 		}
-		for seq := q.next; seq < account.Sequence; seq++ {
-			if e := q.bySeq[seq]; e != nil {
-				p.drop(q, e)
-			}
-		}
-		q.next = account.Sequence
 	}
+}
+
+// advance brings a queue up to its account. What the balance does not cover goes
+// from the end.
+func (p *Pool) advance(q *queue, account ledger.Account) {
+	if account.Sequence < q.next {
+		return // older than what an addition has seen already
+	}
+	from := q.next
+	q.next, q.balance = account.Sequence, account.Balance
+	for seq := from; seq < account.Sequence && len(q.bySeq) > 0; seq++ {
+		if e := q.bySeq[seq]; e != nil {
+			p.drop(e)
+		}
+	}
+	for q.fees > q.balance {
+		p.drop(q.bySeq[q.last])
+	}
+	p.settle(q)
 }
 
 // Expire drops what can no longer be executed or has waited too long, and returns
@@ -229,7 +297,7 @@ func (p *Pool) Executed(height types.Height, accounts map[types.Address]ledger.A
 func (p *Pool) Expire(now time.Time) (gone []hash.Hash) {
 	for id, e := range p.byID {
 		if e.tx.Expiry <= p.tip || now.Sub(e.added) > p.cfg.TTL {
-			p.drop(p.queue[e.tx.Sender()], e)
+			p.drop(e)
 			gone = append(gone, id)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/starlingmesh/starling/chain/store"
 	"github.com/starlingmesh/starling/chain/types"
@@ -59,7 +60,7 @@ func (s *Server) Serve(ctx context.Context, req Request) (Response, error) {
 		}
 	}
 	parent, known := lastHash(out.Blocks)
-	for _, b := range append(pending, undecided...) {
+	for _, b := range slices.Concat(pending, undecided) {
 		if b.Height != next {
 			continue
 		}

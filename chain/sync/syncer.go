@@ -223,19 +223,16 @@ func (s *Syncer) window(ctx context.Context, w Want, above types.Height, peers [
 func (s *Syncer) peers(w Want) func(i int) []string {
 	all := slices.Clone(s.cfg.Peers.Candidates(w))
 	n := min(len(w.Holders), len(all))
-	holders, others := all[:n], all[n:]
-	for _, p := range [][]string{holders, others} {
+	for _, p := range [][]string{all[:n], all[n:]} {
 		rand.Shuffle(len(p), func(i, j int) { p[i], p[j] = p[j], p[i] })
 	}
-	return func(i int) []string { return append(rotated(holders, i), rotated(others, i)...) }
-}
-
-func rotated(p []string, by int) []string {
-	if len(p) == 0 {
-		return nil
+	return func(i int) []string {
+		if len(all) == 0 {
+			return nil
+		}
+		i %= len(all)
+		return slices.Concat(all[i:], all[:i])
 	}
-	by %= len(p)
-	return slices.Concat(p[by:], p[:by])
 }
 
 func (s *Syncer) ask(ctx context.Context, peer string, req Request) (run, types.Height, error) {
