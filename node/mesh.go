@@ -168,7 +168,7 @@ func (m *mesh) judgeTimeout(in received, t types.Timeout) gossip.Verdict {
 	if m.checked.Contains(statement) {
 		return gossip.Accept
 	}
-	if t.High.View >= t.View || !m.committee.Verify(t.Voter, types.TimeoutMessage(in.chain, t.View, t.High.View), t.Signature) {
+	if t.High.View >= t.View || !m.committee.Verify(t.Voter, types.TimeoutMessage(types.EpochDomain(in.chain, t.Epoch), t.View, t.High.View), t.Signature) {
 		return gossip.Reject
 	}
 	m.checked.Add(statement, struct{}{})

@@ -47,14 +47,14 @@ func newOrdering(n *Node) (*ordering, error) {
 }
 
 // Payload implements consensus.Chain.
-func (o *ordering) Payload(undecided []*types.Block) ([][]byte, *types.StateCert) {
+func (o *ordering) Payload(undecided []*types.Block) types.Payload {
 	pending := o.n.executor.Pending()
 	var txs [][]byte
 	if len(pending) <= maxBacklog {
 		txs = o.selectTxs(append(pending, undecided...))
 	}
 	if len(txs) > 0 && time.Since(o.lastCert) < certInterval {
-		return txs, nil
+		return types.Payload{Txs: txs}
 	}
 	cert := o.n.attestations.Best()
 	for _, b := range undecided {
@@ -65,7 +65,7 @@ func (o *ordering) Payload(undecided []*types.Block) ([][]byte, *types.StateCert
 	if cert != nil {
 		o.lastCert = time.Now()
 	}
-	return txs, cert
+	return types.Payload{Txs: txs, State: cert}
 }
 
 // selectTxs picks transactions that none of the given blocks holds.

@@ -78,7 +78,7 @@ func (n *opaqueNode) Decided(d consensus.Decision)                      { n.deci
 
 // Payload takes what waits here and is not in an undecided block: every payload
 // is given to every validator.
-func (n *opaqueNode) Payload(undecided []*types.Block) ([][]byte, *types.StateCert) {
+func (n *opaqueNode) Payload(undecided []*types.Block) types.Payload {
 	inFlight := map[hash.Hash]bool{}
 	for _, b := range undecided {
 		for _, tx := range b.Txs {
@@ -100,7 +100,7 @@ func (n *opaqueNode) Payload(undecided []*types.Block) ([][]byte, *types.StateCe
 		}
 	}
 	n.waiting = kept
-	return out, nil
+	return types.Payload{Txs: out}
 }
 
 func (n *opaqueNode) execute(ctx context.Context) error {

@@ -67,9 +67,9 @@ type Network interface {
 
 // Chain is what an engine's blocks are made of and where they go.
 type Chain interface {
-	// Payload selects transactions for a block on top of the given undecided
-	// blocks, and a state certificate worth carrying.
-	Payload(undecided []*types.Block) (txs [][]byte, state *types.StateCert)
+	// Payload selects what a block on top of the given undecided blocks should
+	// carry.
+	Payload(undecided []*types.Block) types.Payload
 	// Hurry says that somebody waits for what the next blocks bring, even if
 	// they are empty.
 	Hurry() bool

@@ -23,6 +23,15 @@ type BlockHeader struct {
 	Justify  QC        // certifies the parent block
 	Timeouts *TC       // present if the parent is not of the view before
 	State    *StateCert
+	Epoch    Epoch
+	// NextSet is the hash of the next epoch's validator set, in the last block
+	// of an epoch and the empty ones that decide it; zero elsewhere.
+	NextSet  hash.Hash
+	Handover *Handover // in the first block of an epoch but the first
+	// Cut orders the batches of lanes: at most one certificate a lane, each
+	// newer than any before it, ascending by lane. They come after Txs.
+	Cut      []LaneCert
+	Evidence []Evidence
 }
 
 // Block is a proposed or decided block. It is immutable once made by
@@ -45,6 +54,21 @@ func (b *Block) Parent() hash.Hash { return b.Justify.Block }
 // Raw returns the canonical encoding. Callers must not change it.
 func (b *Block) Raw() []byte { return b.raw }
 
+// Payload is what a leader puts into a block. Only Txs count as the block's bytes.
+type Payload struct {
+	Txs      [][]byte
+	State    *StateCert
+	Cut      []LaneCert
+	Evidence []Evidence
+}
+
+// Works reports whether the payload does anything: a state certificate alone
+// need not come soon.
+func (p Payload) Works() bool { return len(p.Txs)+len(p.Cut)+len(p.Evidence) > 0 }
+
+// Works reports whether the block does anything, see [Payload.Works].
+func (b *Block) Works() bool { return len(b.Txs)+len(b.Cut)+len(b.Evidence) > 0 }
+
 type wireBlock struct {
 	_         struct{} `cbor:",toarray"`
 	Header    canon.Raw
@@ -58,6 +82,12 @@ func NewBlock(h BlockHeader, txs [][]byte, sign func(hash.Hash) ([]byte, error))
 		txs = [][]byte{}
 	}
 	h.TxRoot = TxRoot(txs)
+	if h.Cut == nil {
+		h.Cut = []LaneCert{}
+	}
+	if h.Evidence == nil {
+		h.Evidence = []Evidence{}
+	}
 	header, err := canon.Marshal(h)
 	if err != nil {
 		return nil, err
@@ -81,6 +111,9 @@ func DecodeBlock(raw []byte) (*Block, error) {
 	b := &Block{Txs: w.Txs, Signature: w.Signature, hash: blockHash(w.Header), raw: raw}
 	if err := canon.Unmarshal(w.Header, &b.BlockHeader); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrBlock, err)
+	}
+	if b.Cut == nil || b.Evidence == nil {
+		return nil, fmt.Errorf("%w: a list is null", ErrBlock) // would be a second form of empty
 	}
 	if b.TxRoot != TxRoot(b.Txs) {
 		return nil, fmt.Errorf("%w: the transactions are not those that the header names", ErrBlock)

@@ -40,6 +40,7 @@ type TCGroup struct {
 // Vote is one validator's signature under a block in a view.
 type Vote struct {
 	_         struct{} `cbor:",toarray"`
+	Epoch     Epoch
 	View      View
 	Block     hash.Hash
 	Voter     ValidatorIndex
@@ -51,6 +52,7 @@ type Vote struct {
 // leader finish a certificate whose collector has crashed.
 type Timeout struct {
 	_         struct{} `cbor:",toarray"`
+	Epoch     Epoch
 	View      View
 	Voter     ValidatorIndex
 	Signature []byte // over the view and High.View
@@ -85,15 +87,15 @@ type Attestation struct {
 	Signature []byte
 }
 
-// VoteMessage is what a vote signs.
-func VoteMessage(chain hash.Hash, view View, block hash.Hash) hash.Hash {
-	return hash.Sum("starling/vote", chain[:], be(uint64(view)), block[:])
+// VoteMessage is what a vote signs. domain is the epoch's, see [EpochDomain].
+func VoteMessage(domain hash.Hash, view View, block hash.Hash) hash.Hash {
+	return hash.Sum("starling/vote", domain[:], be(uint64(view)), block[:])
 }
 
 // TimeoutMessage is what a timeout signs: the view and the view of the signer's
-// highest QC.
-func TimeoutMessage(chain hash.Hash, view, high View) hash.Hash {
-	return hash.Sum("starling/timeout", chain[:], be(uint64(view)), be(uint64(high)))
+// highest QC. domain is the epoch's.
+func TimeoutMessage(domain hash.Hash, view, high View) hash.Hash {
+	return hash.Sum("starling/timeout", domain[:], be(uint64(view)), be(uint64(high)))
 }
 
 // Message is what an attestation of the claim signs.

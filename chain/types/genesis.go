@@ -56,6 +56,9 @@ type Params struct {
 	MaxBlockTxs   uint64   `json:"max_block_txs"`   // transactions in a block
 	MaxExpiry     Height   `json:"max_expiry"`      // how far ahead of the tip a transaction may expire, in blocks
 	MaxClockDrift int64    `json:"max_clock_ms"`    // how far ahead of the voter's clock a block's time may be
+	// EpochBlocks is how many blocks one validator set decides; 0 if the set
+	// never changes, and there is no staking.
+	EpochBlocks uint64 `json:"epoch_blocks"`
 }
 
 // DefaultParams suit a network of 4 to 100 validators.
@@ -164,6 +167,7 @@ func (p Params) validate() (faults []error) {
 		{"max_block_txs", p.MaxBlockTxs, 1, 1 << 16},
 		{"max_expiry", uint64(p.MaxExpiry), 10, 1 << 32},
 		{"max_clock_ms", uint64(p.MaxClockDrift), 100, 3_600_000},
+		{"epoch_blocks", p.EpochBlocks, 0, 1 << 32},
 	} {
 		if c.value < c.lo || c.value > c.hi {
 			faults = append(faults, fmt.Errorf("%w: params.%s is %d: want %d to %d", ErrGenesis, c.name, c.value, c.lo, c.hi))

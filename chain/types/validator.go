@@ -6,7 +6,9 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"github.com/starlingmesh/starling/canon"
 	"github.com/starlingmesh/starling/crypto/bls"
+	"github.com/starlingmesh/starling/crypto/hash"
 )
 
 // ValidatorIndex is a validator's place in the [ValidatorSet].
@@ -32,6 +34,11 @@ type Validator struct {
 	// Identity is the libp2p peer id of the validator's node. Its Ed25519 key
 	// signs the validator's proposals.
 	Identity string `json:"identity"`
+	// Operator is the bech32m address of the account that bonded the stake and
+	// may change the validator; empty where the set never changes.
+	Operator string `json:"operator,omitempty"`
+	// Bond is the stake behind the validator when the set was made.
+	Bond Drops `json:"bond_drops,omitempty"`
 }
 
 // PeerID returns the peer id of the validator's node.
@@ -62,6 +69,11 @@ func NewValidatorSet(members []Validator) (*ValidatorSet, error) {
 		s.total += v.Power
 	}
 	return s, nil
+}
+
+// Hash identifies the set: what [BlockHeader.NextSet] names.
+func (s *ValidatorSet) Hash() hash.Hash {
+	return hash.Sum("starling/validators", canon.MustMarshal(s.members))
 }
 
 // Len is the number of members.

@@ -36,7 +36,7 @@ func (r *replica) propose(b *types.Block) {
 	}
 	next := r.w.leaders.Leader(b.View + 1)
 	vote := types.Vote{View: b.View, Block: twin.Hash(), Voter: r.self}
-	vote.Signature = consensustest.Scheme{Self: r.self}.Sign(types.VoteMessage(r.w.chain, vote.View, vote.Block))
+	vote.Signature = consensustest.Scheme{Self: r.self}.Sign(types.VoteMessage(types.EpochDomain(r.w.chain, 0), vote.View, vote.Block))
 	r.w.send(r.self, next, hotstuff.VoteIn{Vote: vote})
 }
 

@@ -132,7 +132,7 @@ func (r *replica) carryOut(effect hotstuff.Effect) {
 	case hotstuff.BuildPayload:
 		txs := [][]byte{{byte(e.View), byte(e.View >> 8), byte(r.self)}}
 		w.at(w.now+time.Millisecond, func() {
-			r.step(hotstuff.Payload{View: e.View, Parent: e.Parent.Hash(), Txs: txs})
+			r.step(hotstuff.Payload{View: e.View, Parent: e.Parent.Hash(), Content: types.Payload{Txs: txs}})
 		})
 	case hotstuff.Fetch:
 		r.fetch(e)

@@ -33,7 +33,7 @@ func (c *Core) checkQC(qc types.QC) error {
 	if c.cfg.Validators.PowerOf(qc.Signers) < c.cfg.Validators.Quorum() {
 		return fmt.Errorf("%w: no quorum for block %s", ErrCertificate, qc.Block.Short())
 	}
-	signed := []consensus.Signed{{Message: types.VoteMessage(c.cfg.Chain, qc.View, qc.Block), Signers: qc.Signers}}
+	signed := []consensus.Signed{{Message: types.VoteMessage(c.domain, qc.View, qc.Block), Signers: qc.Signers}}
 	if !c.cfg.Scheme.VerifyAggregate(signed, qc.Signature) {
 		return fmt.Errorf("%w: signature for block %s", ErrCertificate, qc.Block.Short())
 	}
@@ -95,7 +95,7 @@ func (c *Core) groups(tc *types.TC) ([]consensus.Signed, uint64, error) {
 			all.Set(signer)
 		}
 		power += c.cfg.Validators.PowerOf(g.Signers)
-		signed = append(signed, consensus.Signed{Message: types.TimeoutMessage(c.cfg.Chain, tc.View, g.High), Signers: g.Signers})
+		signed = append(signed, consensus.Signed{Message: types.TimeoutMessage(c.domain, tc.View, g.High), Signers: g.Signers})
 	}
 	return signed, power, nil
 }

@@ -12,6 +12,7 @@ import (
 // Config is what a replica is made of. All fields but Self are required.
 type Config struct {
 	Chain      hash.Hash
+	Epoch      types.Epoch // that Validators decide
 	Validators *types.ValidatorSet
 	Schedule   Schedule
 	Rule       Rule
@@ -39,10 +40,11 @@ type Restored struct {
 // Core is one replica. It is not safe for concurrent use: its driver feeds it
 // from one goroutine.
 type Core struct {
-	cfg  Config
-	now  time.Time
-	out  []Effect
-	tree *Tree
+	cfg    Config
+	domain hash.Hash // what signatures of the epoch cover
+	now    time.Time
+	out    []Effect
+	tree   *Tree
 
 	view types.View
 
@@ -72,7 +74,7 @@ func New(cfg Config, r Restored) (*Core, error) {
 		return nil, ErrForeignRoot
 	}
 	c := &Core{
-		cfg: cfg, tree: newTree(r.Root), high: r.Cert, locked: r.Cert,
+		cfg: cfg, domain: types.EpochDomain(cfg.Chain, cfg.Epoch), tree: newTree(r.Root), high: r.Cert, locked: r.Cert,
 		timeouts: map[types.ValidatorIndex]*types.Timeout{},
 		votes:    voteBook{}, orphans: orphanage{},
 	}

@@ -13,8 +13,9 @@ import (
 )
 
 var (
-	testChain = hash.Sum("test")
-	testStart = time.UnixMilli(1_000_000)
+	testChain  = hash.Sum("test")
+	testDomain = types.EpochDomain(testChain, 0)
+	testStart  = time.UnixMilli(1_000_000)
 )
 
 // bench is one replica on a test bench: validator 0 of four, whose leaders take
@@ -73,7 +74,7 @@ func (b *bench) signedQC(block *types.Block, who ...int) types.QC {
 	if block.View == 0 {
 		return types.GenesisQC(testChain)
 	}
-	message := types.VoteMessage(testChain, block.View, block.Hash())
+	message := types.VoteMessage(testDomain, block.View, block.Hash())
 	var sigs [][]byte
 	for _, i := range who {
 		sigs = append(sigs, consensustest.Scheme{Self: types.ValidatorIndex(i)}.Sign(message))
@@ -85,7 +86,7 @@ func (b *bench) signedQC(block *types.Block, who ...int) types.QC {
 
 // tc is a timeout certificate by validators 1, 2, 3 who had all seen high.
 func (b *bench) tc(view types.View, high types.QC) *types.TC {
-	message := types.TimeoutMessage(testChain, view, high.View)
+	message := types.TimeoutMessage(testDomain, view, high.View)
 	var sigs [][]byte
 	for i := 1; i <= 3; i++ {
 		sigs = append(sigs, consensustest.Scheme{Self: types.ValidatorIndex(i)}.Sign(message))
@@ -302,7 +303,7 @@ func (b *bench) lead() (third *types.Block) {
 }
 
 func vote(block *types.Block, voter types.ValidatorIndex) types.Vote {
-	sig := consensustest.Scheme{Self: voter}.Sign(types.VoteMessage(testChain, block.View, block.Hash()))
+	sig := consensustest.Scheme{Self: voter}.Sign(types.VoteMessage(testDomain, block.View, block.Hash()))
 	return types.Vote{View: block.View, Block: block.Hash(), Voter: voter, Signature: sig}
 }
 
@@ -339,7 +340,7 @@ func TestLeaderProposesOnceAndVotesForItself(t *testing.T) {
 	third := b.lead()
 	b.step(VoteIn{vote(third, 1)})
 	b.step(VoteIn{vote(third, 2)})
-	effects := b.step(Payload{View: 4, Parent: third.Hash(), Txs: [][]byte{{1}}})
+	effects := b.step(Payload{View: 4, Parent: third.Hash(), Content: types.Payload{Txs: [][]byte{{1}}}})
 	require.True(t, has[Broadcast](effects))
 	require.Len(t, votes(effects), 1)
 	require.False(t, has[Broadcast](b.step(Payload{View: 4, Parent: third.Hash()})))
@@ -355,7 +356,7 @@ func TestTimeoutsCarryTheVotesThatACrashedLeaderWouldHaveCollected(t *testing.T)
 	for voter := types.ValidatorIndex(1); voter <= 3; voter += 2 {
 		v := vote(b1, voter)
 		high := types.GenesisQC(testChain)
-		sig := consensustest.Scheme{Self: voter}.Sign(types.TimeoutMessage(testChain, 1, 0))
+		sig := consensustest.Scheme{Self: voter}.Sign(types.TimeoutMessage(testDomain, 1, 0))
 		b.step(TimeoutIn{types.Timeout{View: 1, Voter: voter, Signature: sig, High: high, Vote: &v}})
 	}
 	require.Equal(t, types.View(1), b.core.High().View)

@@ -32,10 +32,9 @@ type TimerFired struct{ View types.View }
 
 // Payload answers [BuildPayload].
 type Payload struct {
-	View   types.View
-	Parent hash.Hash
-	Txs    [][]byte
-	State  *types.StateCert
+	View    types.View
+	Parent  hash.Hash
+	Content types.Payload
 }
 
 // Blocks are blocks that were fetched, ancestors first. Their transactions need

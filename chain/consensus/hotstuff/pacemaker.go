@@ -60,11 +60,11 @@ func (c *Core) giveUp() {
 		return
 	}
 	again := c.ownTimeout != nil && c.ownTimeout.View == c.view
-	t := types.Timeout{View: c.view, Voter: *c.cfg.Self, High: c.high, Last: c.highTC}
+	t := types.Timeout{Epoch: c.cfg.Epoch, View: c.view, Voter: *c.cfg.Self, High: c.high, Last: c.highTC}
 	if again {
 		t.High, t.Signature = c.ownTimeout.High, c.ownTimeout.Signature
 	} else {
-		t.Signature = c.cfg.Scheme.Sign(types.TimeoutMessage(c.cfg.Chain, c.view, c.high.View))
+		t.Signature = c.cfg.Scheme.Sign(types.TimeoutMessage(c.domain, c.view, c.high.View))
 	}
 	if c.lastVote != nil && c.lastVote.View > c.high.View {
 		t.Vote = c.lastVote
@@ -85,7 +85,7 @@ func (c *Core) giveUp() {
 
 // onTimeout takes up a timeout and everything it carries.
 func (c *Core) onTimeout(t *types.Timeout) {
-	if c.isSelf(t.Voter) || c.cfg.Validators.Power(t.Voter) == 0 {
+	if t.Epoch != c.cfg.Epoch || c.isSelf(t.Voter) || c.cfg.Validators.Power(t.Voter) == 0 {
 		return
 	}
 	if err := c.checkTimeout(t); err != nil {
@@ -97,7 +97,7 @@ func (c *Core) onTimeout(t *types.Timeout) {
 	}
 	c.learnQC(t.High)
 	c.fetchMissing()
-	if t.Vote != nil && t.Vote.Voter == t.Voter {
+	if t.Vote != nil && t.Vote.Voter == t.Voter && t.Vote.Epoch == t.Epoch {
 		c.onVote(*t.Vote)
 	}
 	c.take(t)
@@ -108,7 +108,7 @@ func (c *Core) checkTimeout(t *types.Timeout) error {
 		return fmt.Errorf("%w: timeout of view %d with certificate %d", ErrCertificate, t.View, t.High.View)
 	}
 	if kept := c.timeouts[t.Voter]; kept == nil || kept.View != t.View || string(kept.Signature) != string(t.Signature) {
-		if !c.cfg.Scheme.Verify(t.Voter, types.TimeoutMessage(c.cfg.Chain, t.View, t.High.View), t.Signature) {
+		if !c.cfg.Scheme.Verify(t.Voter, types.TimeoutMessage(c.domain, t.View, t.High.View), t.Signature) {
 			return fmt.Errorf("%w: timeout signature in view %d", ErrCertificate, t.View)
 		}
 	}

@@ -188,7 +188,7 @@ func (c *Core) hurry(n *Node) bool {
 		return true
 	}
 	for ; n != nil; n = n.Parent {
-		if len(n.Block.Txs) > 0 {
+		if n.Block.Works() {
 			return true
 		}
 	}
@@ -209,13 +209,14 @@ func (c *Core) onPayload(e Payload) {
 		return
 	}
 	h := types.BlockHeader{
-		Chain: c.cfg.Chain, Height: parent.Block.Height + 1, View: c.view, Proposer: *c.cfg.Self,
-		Time: max(c.now.UnixMilli(), parent.Block.Time+1), Justify: c.high, State: e.State,
+		Chain: c.cfg.Chain, Epoch: c.cfg.Epoch, Height: parent.Block.Height + 1, View: c.view, Proposer: *c.cfg.Self,
+		Time: max(c.now.UnixMilli(), parent.Block.Time+1), Justify: c.high,
+		State: e.Content.State, Cut: e.Content.Cut, Evidence: e.Content.Evidence,
 	}
 	if c.high.View+1 != c.view {
 		h.Timeouts = c.highTC
 	}
-	b, err := types.NewBlock(h, e.Txs, c.cfg.Scheme.SignBlock)
+	b, err := types.NewBlock(h, e.Content.Txs, c.cfg.Scheme.SignBlock)
 	if err != nil {
 		c.emit(Blame{Validator: *c.cfg.Self, Reason: err.Error()})
 		return

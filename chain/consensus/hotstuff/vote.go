@@ -37,8 +37,8 @@ func (c *Core) vote(n *Node) {
 // promise signs a vote and has it written down.
 func (c *Core) promise(n *Node) types.Vote {
 	b := n.Block
-	message := types.VoteMessage(c.cfg.Chain, b.View, b.Hash())
-	v := types.Vote{View: b.View, Block: b.Hash(), Voter: *c.cfg.Self, Signature: c.cfg.Scheme.Sign(message)}
+	message := types.VoteMessage(c.domain, b.View, b.Hash())
+	v := types.Vote{Epoch: c.cfg.Epoch, View: b.View, Block: b.Hash(), Voter: *c.cfg.Self, Signature: c.cfg.Scheme.Sign(message)}
 	c.voted, c.lastVote = b.View, &v
 	c.emit(Persist{Record{Vote: &v, Block: b, Locked: c.locked, High: c.high}})
 	return v
@@ -55,7 +55,7 @@ func (c *Core) cast(v types.Vote) {
 
 // onVote keeps a vote and makes a certificate when it completes a quorum.
 func (c *Core) onVote(v types.Vote) {
-	if v.View <= c.high.View || v.View > c.view+voteWindow || c.cfg.Validators.Power(v.Voter) == 0 {
+	if v.Epoch != c.cfg.Epoch || v.View <= c.high.View || v.View > c.view+voteWindow || c.cfg.Validators.Power(v.Voter) == 0 {
 		return
 	}
 	blocks := c.votes[v.View]
@@ -63,7 +63,7 @@ func (c *Core) onVote(v types.Vote) {
 		blocks = map[hash.Hash]map[types.ValidatorIndex][]byte{}
 		c.votes[v.View] = blocks
 	}
-	message := types.VoteMessage(c.cfg.Chain, v.View, v.Block)
+	message := types.VoteMessage(c.domain, v.View, v.Block)
 	voters := blocks[v.Block]
 	if voters == nil {
 		if len(blocks) > c.cfg.Validators.Len() {

@@ -100,12 +100,12 @@ func (n *node) Hurry() bool              { return false }
 func (n *node) ExecutedView() types.View { return 0 }
 func (n *node) Pending() <-chan struct{} { return n.pending }
 
-func (n *node) Payload([]*types.Block) ([][]byte, *types.StateCert) {
+func (n *node) Payload([]*types.Block) types.Payload {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	work := n.work
 	n.work = nil
-	return work, nil
+	return types.Payload{Txs: work}
 }
 
 func (n *node) Decided(d consensus.Decision) {

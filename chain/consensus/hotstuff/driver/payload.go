@@ -27,10 +27,10 @@ func (d *Driver) propose(tick bool) error {
 		return nil // the build timer is running
 	}
 	undecided := d.cfg.Core.Undecided(e.Parent.Hash())
-	txs, state := d.cfg.Chain.Payload(undecided)
+	content := d.cfg.Chain.Payload(undecided)
 	// Until something is decided after a start, people wait to see that it works.
 	hurry := e.Hurry || d.cfg.Chain.Hurry() || d.cfg.Core.DecidedHeight() == d.begun
-	if len(txs) == 0 && !hurry && waited < d.cfg.IdleInterval {
+	if !content.Works() && !hurry && waited < d.cfg.IdleInterval {
 		if tick {
 			d.build.Reset(d.cfg.IdleInterval - waited)
 		}
@@ -38,5 +38,5 @@ func (d *Driver) propose(tick bool) error {
 	}
 	d.wanted = nil
 	d.build.Stop()
-	return d.step(hotstuff.Payload{View: e.View, Parent: e.Parent.Hash(), Txs: txs, State: state})
+	return d.step(hotstuff.Payload{View: e.View, Parent: e.Parent.Hash(), Content: content})
 }

@@ -1,0 +1,91 @@
+package types
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/starlingmesh/starling/canon"
+	"github.com/starlingmesh/starling/crypto/hash"
+)
+
+// Offence is a provable breach of the protocol. Values are part of the encoding
+// and are never reused.
+type Offence uint8
+
+// The offences. Each is proven by statements that the culprit signed; no two
+// statements of an honest validator prove any of them.
+const (
+	DoubleVote     Offence = 1 // two votes in one view, for different blocks
+	DoubleProposal Offence = 2 // two blocks proposed in one view
+	DoubleBatch    Offence = 3 // two batches at one height of a lane
+	BadCertificate Offence = 4 // a proposed block that carries an invalid certificate
+)
+
+// String returns the offence's name as the API shows it.
+func (o Offence) String() string {
+	switch o {
+	case DoubleVote:
+		return "double-vote"
+	case DoubleProposal:
+		return "double-proposal"
+	case DoubleBatch:
+		return "double-batch"
+	case BadCertificate:
+		return "bad-certificate"
+	}
+	return fmt.Sprintf("offence-%d", uint8(o))
+}
+
+// Caps on evidence.
+const (
+	MaxEvidenceBytes = 128 << 10 // one proof, encoded
+	MaxBlockEvidence = 4         // proofs in one block
+)
+
+// ErrEvidence is wrapped by every refusal of evidence.
+var ErrEvidence = errors.New("the evidence proves nothing")
+
+// Evidence is a self-contained proof of an offence: what the culprit signed, First
+// and, but for [BadCertificate], Second, in ascending order of their encoding, so
+// that one pair is one proof. First and Second are encoded [Vote], [SignedHeader]
+// or [SignedBatchHeader] values. It is checked by consensus.CheckEvidence.
+type Evidence struct {
+	_       struct{} `cbor:",toarray"`
+	Offence Offence
+	Epoch   Epoch
+	Culprit ValidatorIndex // in the set of the epoch
+	First   []byte
+	Second  []byte // empty for BadCertificate
+}
+
+// SignedHeader is a block's header as its proposer signed it.
+type SignedHeader struct {
+	_         struct{} `cbor:",toarray"`
+	Header    canon.Raw
+	Signature []byte
+}
+
+// Signed returns the block's header with its signature.
+func (b *Block) Signed() (SignedHeader, error) {
+	var w wireBlock
+	if err := canon.Unmarshal(b.raw, &w); err != nil {
+		return SignedHeader{}, fmt.Errorf("header of block %s: %w", b.hash.Short(), err)
+	}
+	return SignedHeader{Header: w.Header, Signature: w.Signature}, nil
+}
+
+// Open decodes the header and returns it with the hash that the proposer signed.
+func (s SignedHeader) Open() (BlockHeader, hash.Hash, error) {
+	var h BlockHeader
+	if err := canon.Unmarshal(s.Header, &h); err != nil {
+		return h, hash.Hash{}, fmt.Errorf("signed header: %w", err)
+	}
+	return h, blockHash(s.Header), nil
+}
+
+// ID identifies what was done: two proofs of one offence by one validator in one
+// place (epoch and view, or lane height) have one ID, and only the first counts.
+// place is what consensus.CheckEvidence returned.
+func (e *Evidence) ID(place uint64) hash.Hash {
+	return hash.Sum("starling/offence", []byte{byte(e.Offence)}, be(uint64(e.Epoch)), be(uint64(e.Culprit)), be(place))
+}
