@@ -17,6 +17,7 @@ func (credulous) Safe(*types.Block, types.QC) bool { return true }
 // one, on an older certificate if a timeout certificate lets it, and votes for
 // both; or may keep its proposal to itself.
 func (r *replica) propose(b *types.Block) {
+	epoch := b.Epoch
 	if !r.liar {
 		r.toOthers(hotstuff.Proposal{Block: b})
 		return
@@ -31,13 +32,13 @@ func (r *replica) propose(b *types.Block) {
 			shown = twin
 		}
 		if other != r {
-			r.w.send(r.self, other.self, hotstuff.Proposal{Block: shown})
+			r.w.send(r.id, other.id, hotstuff.Proposal{Block: shown})
 		}
 	}
-	next := r.w.leaders.Leader(b.View + 1)
-	vote := types.Vote{View: b.View, Block: twin.Hash(), Voter: r.self}
-	vote.Signature = consensustest.Scheme{Self: r.self}.Sign(types.VoteMessage(types.EpochDomain(r.w.chain, 0), vote.View, vote.Block))
-	r.w.send(r.self, next, hotstuff.VoteIn{Vote: vote})
+	next := r.w.members(epoch)[r.w.leaders.Leader(b.View+1)]
+	vote := types.Vote{Epoch: epoch, View: b.View, Block: twin.Hash(), Voter: r.self}
+	vote.Signature = consensustest.Scheme{Self: r.self}.Sign(types.VoteMessage(types.EpochDomain(r.w.chain, epoch), vote.View, vote.Block))
+	r.w.send(r.id, next, hotstuff.VoteIn{Vote: vote})
 }
 
 // twin makes a different block for the same view: beside the parent if a lost

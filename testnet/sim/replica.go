@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"time"
 
 	"github.com/starlingmesh/starling/chain/consensus/consensustest"
@@ -12,7 +13,8 @@ import (
 // replica is a core with its disk. The disk outlives crashes.
 type replica struct {
 	w    *world
-	self types.ValidatorIndex
+	id   int
+	self types.ValidatorIndex // in the present epoch, if it validates
 	liar bool
 	core *hotstuff.Core // nil while down
 
@@ -25,13 +27,14 @@ type replica struct {
 }
 
 type decided struct {
-	block *types.Block
-	cert  types.QC
+	block    *types.Block
+	cert     types.QC
+	standing []byte
 }
 
-func newReplica(w *world, self types.ValidatorIndex, liar bool) *replica {
+func newReplica(w *world, id int, liar bool) *replica {
 	genesis := types.GenesisBlock(w.chain, w.start.UnixMilli())
-	return &replica{w: w, self: self, liar: liar, executed: []decided{{block: genesis, cert: types.GenesisQC(w.chain)}}}
+	return &replica{w: w, id: id, liar: liar, executed: []decided{{block: genesis, cert: types.GenesisQC(w.chain)}}}
 }
 
 func (r *replica) height() types.Height { return r.executed[len(r.executed)-1].block.Height }
@@ -39,29 +42,57 @@ func (r *replica) height() types.Height { return r.executed[len(r.executed)-1].b
 // boot starts the replica from its disk.
 func (r *replica) boot() {
 	root := r.executed[len(r.executed)-1]
+	r.begin(r.w.params.EpochOf(root.block.Height+1), root, nil, r.kept(root.block))
+}
+
+// begin runs a core for an epoch.
+func (r *replica) begin(epoch types.Epoch, root decided, h *types.Handover, records []hotstuff.Record) {
 	rule := r.w.Rule
 	if r.liar {
 		rule = credulous{rule}
 	}
-	core, err := hotstuff.New(hotstuff.Config{
-		Chain: r.w.chain, Validators: r.w.set, Schedule: r.w.leaders, Rule: rule,
-		Scheme: consensustest.Scheme{Self: r.self}, Self: &r.self,
-		ViewTimeout: r.w.ViewTimeout, MaxViewTimeout: maxTimeouts * r.w.ViewTimeout, MaxDrift: time.Hour,
-	}, hotstuff.Restored{Root: root.block, Cert: root.cert, Records: r.kept(root.block.View)})
+	cfg := hotstuff.Config{
+		Chain: r.w.chain, Epoch: epoch, Handover: h, Validators: r.w.set, Schedule: r.w.leaders, Rule: rule, Scheme: consensustest.Scheme{},
+		ViewTimeout: r.w.ViewTimeout, MaxViewTimeout: maxTimeouts * r.w.ViewTimeout, MaxDrift: time.Hour, Reputation: r.w.Reputation,
+	}
+	if i := slices.Index(r.w.members(epoch), r.id); i >= 0 {
+		r.self = types.ValidatorIndex(i)
+		self := r.self
+		cfg.Self, cfg.Scheme = &self, consensustest.Scheme{Self: self}
+	}
+	if r.w.EpochBlocks > 0 {
+		cfg.Last = r.w.params.LastOf(epoch)
+		if epoch > 0 && root.block.Height == r.w.params.LastOf(epoch-1) {
+			cfg.Prior = r.w.authority(epoch - 1)
+		}
+	}
+	core, err := hotstuff.New(cfg, hotstuff.Restored{Root: root.block, Cert: root.cert, Records: records, Standing: root.standing})
 	if err != nil {
-		r.w.law.fail("replica %d does not start again: %w", r.self, err)
+		r.w.law.fail("replica %d does not start again: %w", r.id, err)
 		return
+	}
+	if !r.liar {
+		r.w.report.Epochs = max(r.w.report.Epochs, epoch)
 	}
 	r.core = core
 	r.step(hotstuff.Start{})
+	if r.w.EpochBlocks == 0 {
+		return
+	}
+	// Execution tells the next set, some time after the epoch began.
+	r.w.at(r.w.now+time.Duration(r.w.rand.Int64N(int64(50*time.Millisecond))), func() {
+		if r.core == core {
+			r.step(hotstuff.NextSet{Hash: hash.Sum("set", []byte{byte(epoch + 1)})})
+		}
+	})
 }
 
 // kept drops the records that execution made superfluous, as drivers do; the
 // last record of each sort stays.
-func (r *replica) kept(executed types.View) []hotstuff.Record {
+func (r *replica) kept(executed *types.Block) []hotstuff.Record {
 	first := max(0, len(r.records)-2)
 	for i, rec := range r.records {
-		if rec.View() > executed {
+		if rec.Epoch > executed.Epoch || rec.View() > executed.View {
 			first = min(first, i)
 			break
 		}
@@ -117,7 +148,7 @@ func (r *replica) carryOut(effect hotstuff.Effect) {
 		r.propose(e.Block)
 	case hotstuff.SendVote:
 		if !r.liar || w.rand.IntN(3) > 0 {
-			w.send(r.self, e.To, hotstuff.VoteIn{Vote: e.Vote})
+			w.send(r.id, w.members(e.Vote.Epoch)[e.To], hotstuff.VoteIn{Vote: e.Vote})
 		}
 	case hotstuff.BroadcastTimeout:
 		r.toOthers(hotstuff.TimeoutIn(e))
@@ -130,21 +161,24 @@ func (r *replica) carryOut(effect hotstuff.Effect) {
 			}
 		})
 	case hotstuff.BuildPayload:
-		txs := [][]byte{{byte(e.View), byte(e.View >> 8), byte(r.self)}}
+		txs := [][]byte{{byte(e.View), byte(e.View >> 8), byte(r.id)}}
 		w.at(w.now+time.Millisecond, func() {
 			r.step(hotstuff.Payload{View: e.View, Parent: e.Parent.Hash(), Content: types.Payload{Txs: txs}})
 		})
 	case hotstuff.Fetch:
 		r.fetch(e)
 	case hotstuff.Decided:
-		r.executed = append(r.executed, decided{e.Block, e.Cert})
+		r.executed = append(r.executed, decided{e.Block, e.Cert, e.Standing})
+	case hotstuff.EpochEnded:
+		r.timer++
+		r.begin(e.Epoch+1, r.executed[len(r.executed)-1], e.Handover, r.records)
 	}
 }
 
 func (r *replica) toOthers(ev hotstuff.Event) {
 	for _, other := range r.w.replicas {
 		if other != r {
-			r.w.send(r.self, other.self, ev)
+			r.w.send(r.id, other.id, ev)
 		}
 	}
 }
@@ -157,7 +191,7 @@ func (r *replica) fetch(e hotstuff.Fetch) {
 	}
 	r.w.at(r.w.now+r.w.delay(), func() {
 		if blocks := other.serve(e.Block, e.Above); len(blocks) > 0 {
-			r.w.send(other.self, r.self, hotstuff.Blocks{Blocks: blocks})
+			r.w.send(other.id, r.id, hotstuff.Blocks{Blocks: blocks})
 		}
 	})
 }
@@ -176,9 +210,6 @@ func (r *replica) serve(h hash.Hash, above types.Height) []*types.Block {
 		if d.block.Hash() == h {
 			return blocks
 		}
-	}
-	if undecided == nil {
-		return nil
 	}
 	return append(blocks, undecided...)
 }

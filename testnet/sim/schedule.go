@@ -25,6 +25,11 @@ type Schedule struct {
 	Crashes, Partitions int
 	// ViewTimeout is the replicas' base timeout.
 	ViewTimeout time.Duration
+	// EpochBlocks is the length of an epoch, 0 for one without end. Each epoch has
+	// another set of validators: with 5 replicas or more one of them is left out.
+	EpochBlocks uint64
+	// Reputation has leaders passed over who failed.
+	Reputation bool
 }
 
 // maxTimeouts caps a replica's view timeout, in multiples of the base.
@@ -44,6 +49,10 @@ func Random(seed uint64, n int) Schedule {
 	if seed%2 == 1 {
 		s.Rule = hotstuff.TwoPhase{}
 	}
+	if r.IntN(3) == 0 {
+		s.EpochBlocks = uint64(4 + r.IntN(12))
+	}
+	s.Reputation = r.IntN(2) == 0
 	if r.IntN(2) == 0 {
 		s.Liars = 1 + r.IntN((n-1)/3)
 		// All liars may lead in a row, each costing the longest timeout.
@@ -54,6 +63,14 @@ func Random(seed uint64, n int) Schedule {
 
 // String says how to run the schedule again.
 func (s Schedule) String() string {
-	return fmt.Sprintf("sim.Random(%d, %d) [%s, %d liars, loss %d%%, duplicates %d%%, delay %s, %d crashes, %d partitions]",
-		s.Seed, s.Replicas, s.Rule.Name(), s.Liars, s.Loss, s.Duplicate, s.Delay, s.Crashes, s.Partitions)
+	return fmt.Sprintf("sim.Random(%d, %d) [%s, %d liars, loss %d%%, duplicates %d%%, delay %s, %d crashes, %d partitions, epochs of %d, reputation %t]",
+		s.Seed, s.Replicas, s.Rule.Name(), s.Liars, s.Loss, s.Duplicate, s.Delay, s.Crashes, s.Partitions, s.EpochBlocks, s.Reputation)
+}
+
+// members is how many replicas validate at a time.
+func (s Schedule) members() int {
+	if s.EpochBlocks > 0 && s.Replicas > 4 {
+		return s.Replicas - 1
+	}
+	return s.Replicas
 }

@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/starlingmesh/starling/chain/consensus"
+	"github.com/starlingmesh/starling/chain/consensus/consensustest"
 	"github.com/starlingmesh/starling/chain/consensus/hotstuff"
 	"github.com/starlingmesh/starling/chain/types"
 	"github.com/starlingmesh/starling/crypto/hash"
@@ -15,6 +17,8 @@ import (
 type Report struct {
 	Steps   int          // events handled by cores
 	Decided types.Height // the least height decided by any honest replica
+	Epochs  types.Epoch  // begun by any honest replica
+	Proofs  int          // of offences, each as often as somebody found it
 	Trace   hash.Hash    // over everything that happened: equal for equal schedules
 }
 
@@ -27,7 +31,8 @@ type world struct {
 	queue    queue
 	seq      uint64
 	chain    hash.Hash
-	set      *types.ValidatorSet
+	params   types.Params
+	set      *types.ValidatorSet // of any epoch: all have one power
 	leaders  hotstuff.Schedule
 	replicas []*replica
 	side     []int // of the partition, per replica; all zero when whole
@@ -58,7 +63,7 @@ func Run(s Schedule) (Report, error) {
 }
 
 func newWorld(s Schedule) *world {
-	members := make([]types.Validator, s.Replicas)
+	members := make([]types.Validator, s.members())
 	for i := range members {
 		members[i].Power = 1
 	}
@@ -70,9 +75,12 @@ func newWorld(s Schedule) *world {
 		Schedule: s, rand: rand.New(rand.NewPCG(s.Seed, 0x5eed)), start: time.UnixMilli(1_700_000_000_000),
 		chain: hash.Sum("sim"), set: set, leaders: hotstuff.NewRoundRobin(set), side: make([]int, s.Replicas),
 	}
+	if s.EpochBlocks > 0 {
+		w.params.EpochBlocks = s.EpochBlocks
+	}
 	w.law.votes = map[slot]hash.Hash{}
 	for i := range s.Replicas {
-		w.replicas = append(w.replicas, newReplica(w, types.ValidatorIndex(i), i >= s.Replicas-s.Liars))
+		w.replicas = append(w.replicas, newReplica(w, i, i >= s.Replicas-s.Liars))
 	}
 	return w
 }
@@ -95,6 +103,23 @@ func (w *world) plan() {
 		})
 		w.at(begin+length, func() { clear(w.side) })
 	}
+}
+
+// members lists the replicas that validate in an epoch, by index: one more is left
+// out from epoch to epoch.
+func (w *world) members(e types.Epoch) []int {
+	out := make([]int, 0, w.Replicas)
+	for i := range w.Replicas {
+		if w.Schedule.members() == w.Replicas || i != int(uint64(e)%uint64(w.Replicas)) {
+			out = append(out, i)
+		}
+	}
+	return out
+}
+
+// authority checks the certificates of an epoch.
+func (w *world) authority(e types.Epoch) *consensus.Authority {
+	return &consensus.Authority{Chain: w.chain, Epoch: e, Validators: w.set, Scheme: consensustest.Scheme{}}
 }
 
 // heal ends all faults but the liars.
@@ -126,7 +151,7 @@ func (w *world) at(t time.Duration, do func()) {
 
 // send has an event arrive at a replica, if the network is so kind. The event
 // reaches whatever incarnation runs then.
-func (w *world) send(from, to types.ValidatorIndex, ev hotstuff.Event) {
+func (w *world) send(from, to int, ev hotstuff.Event) {
 	copies := 1
 	if !w.calm {
 		if w.rand.IntN(100) < w.Loss || w.side[from] != w.side[to] {
