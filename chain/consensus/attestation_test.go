@@ -96,7 +96,7 @@ func TestObserverCertifiesButNeverAttests(t *testing.T) {
 	all := committees(t)
 	observer, err := NewCommittee(all[0].Set(), nil, nil)
 	require.NoError(t, err)
-	a := NewAttestations(testChain, observer, nil)
+	a := NewAttestations(testChain, seat{observer, nil})
 	c := claim(5, "r")
 	require.NoError(t, a.Executed(c))
 	require.Empty(t, a.Own())

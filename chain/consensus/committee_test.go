@@ -115,8 +115,16 @@ func TestProposalIsSignedByWhomItNames(t *testing.T) {
 
 func attester(all []*Committee, i int) *Attestations {
 	self := types.ValidatorIndex(i)
-	return NewAttestations(testChain, all[i], &self)
+	return NewAttestations(testChain, seat{all[i], &self})
 }
+
+// seat is one committee for all heights.
+type seat struct {
+	committee *Committee
+	self      *types.ValidatorIndex
+}
+
+func (s seat) Seat(types.Height) (*Committee, *types.ValidatorIndex) { return s.committee, s.self }
 
 func claim(height types.Height, root string) types.StateClaim {
 	return types.StateClaim{Height: height, Block: hash.Sum("block", []byte{byte(height)}), Root: hash.Sum(root)}

@@ -139,9 +139,9 @@ type EnterView struct {
 type Blame struct {
 	Epoch     types.Epoch
 	Validator types.ValidatorIndex
-	Evidence  *types.Evidence // the proof, if there is one that convinces others
 	From      string
 	Reason    string
+	Evidence  *types.Evidence // the proof, if there is one that convinces others
 }
 
 func (Persist) effect()          {}
