@@ -256,6 +256,12 @@ func (b backend) Proof(_ context.Context, a types.Address) (api.ProofRecord, err
 	return rec, nil
 }
 
+// EpochEnd implements api.Ledger.
+func (b backend) EpochEnd(_ context.Context, e types.Epoch) ([]byte, error) {
+	end, err := b.store.EpochEnd(uint64(e))
+	return end, notFound(err, fmt.Sprintf("epoch %d has not ended, as far as this node has executed", e))
+}
+
 // Submit implements api.Submitter.
 func (b backend) Submit(ctx context.Context, raw []byte) (hash.Hash, error) {
 	r := b.SubmitMany(ctx, [][]byte{raw})[0]

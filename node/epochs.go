@@ -11,6 +11,9 @@ import (
 
 	"github.com/starlingmesh/starling/chain/consensus"
 	"github.com/starlingmesh/starling/chain/consensus/hotstuff"
+	"github.com/starlingmesh/starling/chain/exec"
+	"github.com/starlingmesh/starling/chain/light"
+	"github.com/starlingmesh/starling/chain/state"
 	"github.com/starlingmesh/starling/chain/types"
 	"github.com/starlingmesh/starling/crypto/hash"
 )
@@ -228,4 +231,26 @@ func (e *epochs) is(epoch types.Epoch, i types.ValidatorIndex, id peer.ID) (is, 
 		return false, false
 	}
 	return int(i) < len(s.peers) && s.peers[i] == id, true
+}
+
+// record keeps the proof of how the epoch before ended, which the first block of an
+// epoch carries, for light clients.
+func (e *epochs) record(d consensus.Decision) ([]state.KV, error) {
+	first := d.Block
+	if first.Handover == nil {
+		return nil, nil
+	}
+	before, err := exec.Read(uint64(first.Height-1), e.n.store)
+	if err != nil {
+		return nil, err
+	}
+	next, err := e.at(first.Epoch)
+	if err != nil {
+		return nil, err
+	}
+	end, err := light.NewEnd(before.Block, first, next.Set())
+	if err != nil {
+		return nil, err
+	}
+	return e.n.store.StageEpochEnd(uint64(first.Epoch-1), end), nil
 }

@@ -199,7 +199,7 @@ func (a *Attestations) Check(cert *types.StateCert) error {
 		if committee == nil {
 			return fmt.Errorf("%w: height %d: its validators are not known here", ErrStateCert, cert.Height)
 		}
-		if err := VerifyStateCert(a.chain, committee, cert); err != nil {
+		if err := VerifyStateCert(a.chain, committee, committee.Set(), cert); err != nil {
 			return err
 		}
 	}
@@ -259,16 +259,16 @@ func (a *Attestations) Provable(executed types.Height) *types.StateCert {
 	return nil
 }
 
-// VerifyStateCert checks a state certificate against a committee.
-func VerifyStateCert(chain hash.Hash, c *Committee, cert *types.StateCert) error {
-	if err := cert.Signers.Validate(c.Set().Len()); err != nil {
+// VerifyStateCert checks a state certificate against the validators of its epoch.
+func VerifyStateCert(chain hash.Hash, scheme Scheme, set *types.ValidatorSet, cert *types.StateCert) error {
+	if err := cert.Signers.Validate(set.Len()); err != nil {
 		return fmt.Errorf("%w: %w", ErrStateCert, err)
 	}
-	if c.Set().PowerOf(cert.Signers) < c.Set().Quorum() {
+	if set.PowerOf(cert.Signers) < set.Quorum() {
 		return fmt.Errorf("%w: height %d: no quorum", ErrStateCert, cert.Height)
 	}
 	signed := []Signed{{Message: cert.Message(chain), Signers: cert.Signers}}
-	if !c.VerifyAggregate(signed, cert.Signature) {
+	if !scheme.VerifyAggregate(signed, cert.Signature) {
 		return fmt.Errorf("%w: height %d: signature", ErrStateCert, cert.Height)
 	}
 	return nil

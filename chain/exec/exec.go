@@ -40,6 +40,7 @@ type Executor struct {
 	listener func(Executed) error
 	keep     uint64
 	space    func() error
+	extra    func(consensus.Decision) ([]state.KV, error)
 
 	mu      sync.Mutex
 	pending []consensus.Decision // decided, not executed; ascending
@@ -51,8 +52,9 @@ type Executor struct {
 // stop it by an error. keep is how many of the newest blocks stay stored, 0 for
 // all. space is asked before each commit whether there is room for one: the
 // database maps its files, and would be killed where other programs get an error.
-func New(l *ledger.Ledger, s *state.State, st *store.Store, keep uint64, space func() error, decode func(*types.Block) ([]*types.Tx, error), listener func(Executed) error) *Executor {
-	return &Executor{ledger: l, state: s, store: st, keep: keep, space: space, decode: decode, listener: listener, wake: make(chan struct{}, 1)}
+// extra adds records to a block's commit; nil for none.
+func New(l *ledger.Ledger, s *state.State, st *store.Store, keep uint64, space func() error, extra func(consensus.Decision) ([]state.KV, error), decode func(*types.Block) ([]*types.Tx, error), listener func(Executed) error) *Executor {
+	return &Executor{ledger: l, state: s, store: st, keep: keep, space: space, extra: extra, decode: decode, listener: listener, wake: make(chan struct{}, 1)}
 }
 
 // Begin commits the genesis state if the state is empty. It returns the last
@@ -198,6 +200,13 @@ func (x *Executor) execute(d consensus.Decision) error {
 		return fmt.Errorf("commit block %d: %w", b.Height, err)
 	}
 	records := x.store.Stage(entry(d, result))
+	if x.extra != nil {
+		more, err := x.extra(d)
+		if err != nil {
+			return fmt.Errorf("commit block %d: %w", b.Height, err)
+		}
+		records = append(records, more...)
+	}
 	if h := uint64(b.Height); x.keep > 0 && h > x.keep {
 		records = append(records, x.store.Drop(h-x.keep)...)
 	}

@@ -69,7 +69,7 @@ func openSite(t *testing.T, dir string, keep uint64) *site {
 		}
 		return txs, nil
 	}
-	s.exec = New(l, s.state, s.store, keep, func() error { return nil }, decode, func(x Executed) error {
+	s.exec = New(l, s.state, s.store, keep, func() error { return nil }, nil, decode, func(x Executed) error {
 		s.executed <- x
 		return s.refuse
 	})

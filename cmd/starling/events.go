@@ -98,7 +98,9 @@ func what(e api.Event) string {
 			return fmt.Sprintf("%s %s  (%s now)", p.ID, word, plural(p.Connections, "connection"))
 		})
 	case events.KindOffence:
-		return told(e, func(o events.Offence) string { return fmt.Sprintf("%s is proven guilty of a %s", o.Validator, o.Offence) })
+		return told(e, func(o events.Offence) string {
+			return fmt.Sprintf("%s is proven guilty of a %s", o.Validator, o.Offence)
+		})
 	case events.KindGap:
 		return told(e, func(g events.Gap) string {
 			return fmt.Sprintf("events between %d and %d were missed", g.From, g.Next)
