@@ -12,6 +12,7 @@ import (
 	"github.com/starlingmesh/starling/chain/consensus"
 	"github.com/starlingmesh/starling/chain/consensus/hotstuff"
 	"github.com/starlingmesh/starling/chain/exec"
+	"github.com/starlingmesh/starling/chain/ledger"
 	"github.com/starlingmesh/starling/chain/light"
 	"github.com/starlingmesh/starling/chain/state"
 	"github.com/starlingmesh/starling/chain/types"
@@ -211,7 +212,10 @@ func (n *Node) setOf(epoch types.Epoch) (*types.ValidatorSet, error) {
 		}
 		return n.genesis.Set()
 	}
-	return n.genesis.Set()
+	if epoch <= 1 { // decided by the genesis, and needed before its state is made
+		return n.genesis.Set()
+	}
+	return ledger.SetOf(n.state, epoch)
 }
 
 // name names a validator of an epoch for people.
@@ -253,4 +257,13 @@ func (e *epochs) record(d consensus.Decision) ([]state.KV, error) {
 		return nil, err
 	}
 	return e.n.store.StageEpochEnd(uint64(first.Epoch-1), end), nil
+}
+
+// scheme signs as a validator of an epoch; nil if the node is none.
+func (e *epochs) scheme(epoch types.Epoch) consensus.Scheme {
+	s, err := e.at(epoch)
+	if err != nil || s.self == nil {
+		return nil
+	}
+	return s.Committee
 }

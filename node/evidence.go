@@ -63,11 +63,8 @@ func (p *evidencePool) check(ev *types.Evidence) (hash.Hash, error) {
 	if err != nil {
 		return hash.Hash{}, err
 	}
-	place, err := seat.authority.CheckEvidence(ev)
-	if err != nil {
-		return hash.Hash{}, err
-	}
-	return ev.ID(place), nil
+	_, err = seat.authority.CheckEvidence(ev)
+	return ev.ID(), err
 }
 
 func (p *evidencePool) keep(id hash.Hash, ev types.Evidence) bool {
@@ -84,9 +81,15 @@ func (p *evidencePool) keep(id hash.Hash, ev types.Evidence) bool {
 	return true
 }
 
+// punishable reports whether evidence may stand in a block of an epoch: the set of
+// its own epoch must still be part of the state.
+func (p *evidencePool) punishable(ev *types.Evidence, at types.Epoch) bool {
+	return ev.Epoch <= at && at <= ev.Epoch+types.Epoch(p.n.genesis.Params.Staking.UnbondEpochs)+1
+}
+
 // selected lists proofs for a block that neither an executed nor one of the given
 // blocks carries.
-func (p *evidencePool) selected(ancestors []*types.Block) []types.Evidence {
+func (p *evidencePool) selected(at types.Epoch, ancestors []*types.Block) []types.Evidence {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.waiting) == 0 {
@@ -101,8 +104,10 @@ func (p *evidencePool) selected(ancestors []*types.Block) []types.Evidence {
 		}
 	}
 	ids := make([]hash.Hash, 0, len(p.waiting))
-	for id := range p.waiting {
-		if !carried[id] {
+	for id, ev := range p.waiting {
+		if !p.punishable(&ev, at) && ev.Epoch < at {
+			delete(p.waiting, id)
+		} else if !carried[id] && p.punishable(&ev, at) {
 			ids = append(ids, id)
 		}
 	}

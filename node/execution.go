@@ -20,6 +20,9 @@ func (n *Node) executed(x exec.Executed) error {
 	for _, d := range x.Result.Defects {
 		n.log.Error("invariant broken by a transaction: this is a defect of this program", "tx", d.Tx.String(), "error", d.Err)
 	}
+	for _, s := range x.Result.Slashed {
+		n.log.Warn("validator slashed and jailed", "validator", s.Name, "offence", s.Offence.String(), "slashed", s.Amount.String(), "reward", s.Reward.String(), "height", uint64(b.Height))
+	}
 	n.epochs.executed(b.Height)
 	n.evidence.executed(b)
 	n.intake.Executed(b.Height, x.Result.Accounts())

@@ -44,17 +44,22 @@ type Options struct {
 	Log     *slog.Logger
 	// Clock is what the node takes for the time in consensus; nil is time.Now.
 	Clock func() time.Time
+	// Intercept, if set, stands between the engine and the mesh, to show what the
+	// others do about a validator that lies. scheme signs with the node's keys; it
+	// returns nil for an epoch in which the node is no validator.
+	Intercept func(mesh consensus.Network, scheme func(types.Epoch) consensus.Scheme) consensus.Network
 }
 
 // Node is one running participant. Its methods are safe for concurrent use.
 type Node struct {
-	cfg     config.Config
-	clock   func() time.Time
-	genesis *types.Genesis
-	chain   hash.Hash
-	version string
-	log     *slog.Logger
-	started time.Time
+	cfg       config.Config
+	clock     func() time.Time
+	intercept func(consensus.Network, func(types.Epoch) consensus.Scheme) consensus.Network
+	genesis   *types.Genesis
+	chain     hash.Hash
+	version   string
+	log       *slog.Logger
+	started   time.Time
 
 	hub     *events.Hub
 	metrics *metrics
@@ -105,7 +110,7 @@ func New(o Options) (_ *Node, err error) {
 		return nil, fmt.Errorf("make home: %w", err)
 	}
 	n := &Node{
-		cfg: o.Config, clock: o.Clock, genesis: o.Genesis, chain: o.Genesis.ChainID(), version: o.Version, log: o.Log, started: time.Now(),
+		cfg: o.Config, clock: o.Clock, intercept: o.Intercept, genesis: o.Genesis, chain: o.Genesis.ChainID(), version: o.Version, log: o.Log, started: time.Now(),
 		hub: events.NewHub(eventsKept), metrics: newMetrics(),
 	}
 	n.engineCtx, n.stopEngine = context.WithCancel(context.Background())
@@ -237,8 +242,12 @@ func (n *Node) openEngine(Keys) error {
 	if err != nil {
 		return err
 	}
+	var network consensus.Network = n.mesh
+	if n.intercept != nil {
+		network = n.intercept(n.mesh, n.epochs.scheme)
+	}
 	n.engine = driver.New(driver.Config{
-		Core: core, Log: n.votes, Network: n.mesh, Chain: n.ordering, Logger: n.log.With("component", "consensus"),
+		Core: core, Log: n.votes, Network: network, Chain: n.ordering, Logger: n.log.With("component", "consensus"),
 		BlockInterval: n.cfg.Consensus.BlockInterval, IdleInterval: n.cfg.Consensus.EmptyBlockInterval, OnView: n.ordering.viewBegan, Now: n.clock,
 		Epochs: n.epochs,
 	})

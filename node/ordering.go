@@ -53,7 +53,7 @@ func (o *ordering) Payload(undecided []*types.Block) types.Payload {
 	if len(pending) <= maxBacklog {
 		txs = o.selectTxs(append(pending, undecided...))
 	}
-	out := types.Payload{Txs: txs, Evidence: o.n.evidence.selected(append(pending, undecided...))}
+	out := types.Payload{Txs: txs, Evidence: o.n.evidence.selected(o.n.engine.Status().Epoch, append(pending, undecided...))}
 	if len(txs) > 0 && time.Since(o.lastCert) < certInterval {
 		return out
 	}
@@ -159,6 +159,9 @@ func (o *ordering) check(ctx context.Context, b *types.Block) error {
 		return fmt.Errorf("%w: %d proofs in one block", types.ErrEvidence, len(b.Evidence))
 	}
 	for i := range b.Evidence {
+		if !o.n.evidence.punishable(&b.Evidence[i], b.Epoch) {
+			return fmt.Errorf("%w: of epoch %d in epoch %d", types.ErrEvidence, b.Evidence[i].Epoch, b.Epoch)
+		}
 		if _, err := o.n.evidence.check(&b.Evidence[i]); err != nil {
 			return err
 		}

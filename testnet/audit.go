@@ -40,8 +40,8 @@ type disk struct {
 // Audit examines the disks of a network whose nodes have all stopped: the same
 // blocks at every height, the same state root at the common one, money that
 // adds up on each, no validator with two votes in a view, and every accepted
-// payment in a block.
-func Audit(l *Layout, accepted []hash.Hash) (Audited, error) {
+// payment in a block. Only the first so many nodes are examined: the others lied.
+func Audit(l *Layout, honest int, accepted []hash.Hash) (Audited, error) {
 	var disks []*disk
 	defer func() {
 		for _, d := range disks {
@@ -49,7 +49,7 @@ func Audit(l *Layout, accepted []hash.Hash) (Audited, error) {
 		}
 	}()
 	chain := l.Genesis.ChainID()
-	for i := range l.Genesis.Validators {
+	for i := range honest {
 		d := &disk{name: NodeName(i)}
 		var err error
 		if d.db, err = state.OpenDB(filepath.Join(l.Home(i), "chain"), state.DBOptions{}); err != nil {
@@ -64,7 +64,7 @@ func Audit(l *Layout, accepted []hash.Hash) (Audited, error) {
 	var out Audited
 	err := errors.Join(
 		out.compareBlocks(disks), out.compareStates(l, disks),
-		out.findPayments(disks, accepted), out.readVoteLogs(l))
+		out.findPayments(disks, accepted), out.readVoteLogs(l, honest))
 	return out, err
 }
 
@@ -138,8 +138,8 @@ func (a *Audited) findPayments(disks []*disk, accepted []hash.Hash) error {
 }
 
 // readVoteLogs checks that no log holds votes for two blocks in one view.
-func (a *Audited) readVoteLogs(l *Layout) error {
-	for i := range l.Genesis.Validators {
+func (a *Audited) readVoteLogs(l *Layout, honest int) error {
+	for i := range honest {
 		log, err := journal.Open(filepath.Join(l.Home(i), "votes"), journal.Options{Label: l.Genesis.ChainID()})
 		if err != nil {
 			return fmt.Errorf("%w: %s: %w", ErrAudit, NodeName(i), err)
@@ -148,16 +148,21 @@ func (a *Audited) readVoteLogs(l *Layout) error {
 		if err := errors.Join(err, log.Close()); err != nil {
 			return fmt.Errorf("%w: %s: %w", ErrAudit, NodeName(i), err)
 		}
-		voted := map[types.View]hash.Hash{}
+		type place struct {
+			epoch types.Epoch
+			view  types.View
+		}
+		voted := map[place]hash.Hash{}
 		for _, r := range records {
 			if r.Vote == nil {
 				continue
 			}
 			a.Votes++
-			if before, ok := voted[r.Vote.View]; ok && before != r.Vote.Block {
+			at := place{r.Epoch, r.Vote.View}
+			if before, ok := voted[at]; ok && before != r.Vote.Block {
 				return fmt.Errorf("%w: %s VOTED TWICE in view %d", ErrAudit, NodeName(i), r.Vote.View)
 			}
-			voted[r.Vote.View] = r.Vote.Block
+			voted[at] = r.Vote.Block
 		}
 	}
 	return nil

@@ -76,7 +76,7 @@ func RunChaos(ctx context.Context, c Chaos) (Summary, error) {
 	drain(ctx, c.Options, n, payments)
 	stopErr := n.stop()
 	summary.Seconds = time.Since(began).Seconds()
-	auditErr := summary.conclude(n, payments, show)
+	auditErr := summary.conclude(c.Options, n, payments, show)
 	err = errors.Join(killErr, loadErr, stopErr, auditErr)
 	show.summary(summary, err)
 	return summary, err

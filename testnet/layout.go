@@ -27,6 +27,7 @@ const (
 	peopleCount  = 4  // funded accounts to play with
 	loaderCount  = 64 // accounts of the load generator
 	fundedCoins  = 1_000_000
+	bondedCoins  = 100_000 // behind each validator
 )
 
 // ErrOtherNetwork means that a directory holds a network of another shape.
@@ -37,6 +38,8 @@ type Shape struct {
 	Nodes  int
 	Engine string
 	Rule   string
+	// EpochBlocks is how many blocks a validator set decides; 0 if it never changes.
+	EpochBlocks uint64
 }
 
 // Account is a funded account whose key everybody may know.
@@ -88,10 +91,10 @@ func Prepare(dir string, want Shape) (*Layout, error) {
 }
 
 func (l *Layout) takeUp(want Shape) error {
-	have := Shape{Nodes: len(l.Genesis.Validators), Engine: l.Genesis.Engine, Rule: l.Genesis.Rule}
+	have := Shape{Nodes: len(l.Genesis.Validators), Engine: l.Genesis.Engine, Rule: l.Genesis.Rule, EpochBlocks: l.Genesis.Params.EpochBlocks}
 	if have != want {
-		return fmt.Errorf("%w: %s is a network of %d nodes with %s %s, not %d with %s %s: use the same flags, another --dir, or remove it to start afresh",
-			ErrOtherNetwork, l.Dir, have.Nodes, have.Engine, have.Rule, want.Nodes, want.Engine, want.Rule)
+		return fmt.Errorf("%w: %s is a network of %d nodes with %s %s and epochs of %d blocks, not %d with %s %s and %d: use the same flags, another --dir, or remove it to start afresh",
+			ErrOtherNetwork, l.Dir, have.Nodes, have.Engine, have.Rule, have.EpochBlocks, want.Nodes, want.Engine, want.Rule, want.EpochBlocks)
 	}
 	data, err := os.ReadFile(filepath.Join(l.Dir, accountsName))
 	if err != nil {
@@ -108,6 +111,7 @@ func (l *Layout) create(want Shape) error {
 		Network: "testnet", AddressPrefix: AddressPrefix, Created: time.Now().UnixMilli(),
 		Engine: want.Engine, Rule: want.Rule, Params: types.DefaultParams(),
 	}
+	g.Params.EpochBlocks = want.EpochBlocks
 	for i := range want.Nodes {
 		k, err := node.CreateKeys(l.Home(i))
 		if err != nil {
@@ -121,6 +125,9 @@ func (l *Layout) create(want Shape) error {
 	}
 	if err := l.fund(g); err != nil {
 		return err
+	}
+	if want.EpochBlocks > 0 {
+		l.stake(g)
 	}
 	if err := g.Validate(); err != nil {
 		return err
@@ -145,10 +152,13 @@ func (l *Layout) create(want Shape) error {
 
 // fund makes the accounts that exist from the start.
 func (l *Layout) fund(g *types.Genesis) error {
-	for i := range peopleCount + loaderCount {
+	operators := len(g.Validators)
+	for i := range peopleCount + operators + loaderCount {
 		name := fmt.Sprintf("rich%d", i+1)
-		if i >= peopleCount {
-			name = fmt.Sprintf("load%d", i-peopleCount)
+		if i >= peopleCount+operators {
+			name = fmt.Sprintf("load%d", i-peopleCount-operators)
+		} else if i >= peopleCount {
+			name = fmt.Sprintf("operator%d", i-peopleCount)
 		}
 		key, err := keys.Generate(keys.Secp256k1, rand.Reader)
 		if err != nil {
@@ -161,8 +171,28 @@ func (l *Layout) fund(g *types.Genesis) error {
 	return nil
 }
 
-// People are the accounts to play with, Loaders those of the load generator.
+// stake puts an operator and a bond behind every validator.
+func (l *Layout) stake(g *types.Genesis) {
+	powers := make([]uint64, len(g.Validators))
+	for i := range g.Validators {
+		powers[i] = types.PowerOf(bondedCoins * types.DropsPerCoin)
+	}
+	types.CapPowers(powers, g.Params.Staking.MaxShare)
+	for i := range g.Validators {
+		v := &g.Validators[i]
+		v.Operator, v.Bond, v.Power = l.Accounts[peopleCount+i].Address, bondedCoins*types.DropsPerCoin, powers[i]
+	}
+}
+
+// People are the accounts to play with.
 func (l *Layout) People() []Account { return l.Accounts[:min(peopleCount, len(l.Accounts))] }
 
+// Operators are the accounts that bonded the validators' stakes, in their order.
+func (l *Layout) Operators() []Account {
+	return l.Accounts[min(peopleCount, len(l.Accounts)):min(peopleCount+len(l.Genesis.Validators), len(l.Accounts))]
+}
+
 // Loaders are the accounts of the load generator.
-func (l *Layout) Loaders() []Account { return l.Accounts[min(peopleCount, len(l.Accounts)):] }
+func (l *Layout) Loaders() []Account {
+	return l.Accounts[min(peopleCount+len(l.Genesis.Validators), len(l.Accounts)):]
+}

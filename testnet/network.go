@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -141,7 +142,7 @@ func (l *Layout) fillWallet() error {
 	}
 	cfg := config.Config{Home: l.Dir}
 	w := wallet.Open(cfg.WalletDir(), keystore.Params{MemoryKiB: 1 << 10, Passes: 1, Lanes: 1})
-	for _, a := range l.People() {
+	for _, a := range append(slices.Clone(l.People()), l.Operators()...) {
 		if _, err := w.Account(a.Name); err == nil {
 			continue
 		}

@@ -8,10 +8,13 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/starlingmesh/starling/chain/consensus"
+	"github.com/starlingmesh/starling/chain/types"
 	"github.com/starlingmesh/starling/node"
 )
 
@@ -22,6 +25,7 @@ type Options struct {
 	Load      int           // payments a second; 0: none
 	For       time.Duration // 0: until the context ends
 	Processes bool          // each node in a process of its own
+	Liars     int           // so many validators, the last ones, equivocate
 	Binary    string        // the program that those processes run
 	JSON      bool          // NDJSON instead of tables
 	Terminal  bool          // Out is a terminal: the table is redrawn in place
@@ -45,6 +49,12 @@ func (o Options) Validate() error {
 	}
 	if o.Load < 0 || o.Load > 100_000 {
 		faults = append(faults, fmt.Errorf("--load %d: want 0 to 100000 payments a second", o.Load))
+	}
+	if o.Liars < 0 || o.Liars > (o.Nodes-1)/3 {
+		faults = append(faults, fmt.Errorf("--equivocate %d: want 0 to %d, fewer than a third of %d validators: more can break any network", o.Liars, (o.Nodes-1)/3, o.Nodes))
+	}
+	if o.Liars > 0 && o.Processes {
+		faults = append(faults, errors.New("--equivocate: not with --processes"))
 	}
 	if o.For < 0 {
 		faults = append(faults, fmt.Errorf("--for %s: want a positive duration", o.For))
@@ -86,7 +96,7 @@ func Up(ctx context.Context, o Options) (Summary, error) {
 	defer stopWatch()
 	var background, paying errgroup.Group
 	if o.Load > 0 {
-		if payments, err = newLoad(net.layout, net.clients(), o.Load, uint64(began.UnixNano())); err != nil {
+		if payments, err = newLoad(net.layout, net.clients()[:o.Nodes-o.Liars], o.Load, uint64(began.UnixNano())); err != nil {
 			return Summary{}, errors.Join(err, net.stop())
 		}
 		defer payments.close()
@@ -105,7 +115,7 @@ func Up(ctx context.Context, o Options) (Summary, error) {
 	showErr := background.Wait()
 	stopErr := net.stop()
 	summary := Summary{Nodes: o.Nodes, Seconds: seconds}
-	auditErr := summary.conclude(net, payments, show)
+	auditErr := summary.conclude(o, net, payments, show)
 	show.summary(summary, errors.Join(failed, loadErr, showErr, stopErr, auditErr))
 	return summary, errors.Join(failed, loadErr, showErr, stopErr, auditErr)
 }
@@ -160,10 +170,16 @@ func (n *Network) launch(ctx context.Context, o Options, m *member) error {
 		if err != nil {
 			return fmt.Errorf("open log: %w", err)
 		}
-		m.runner = &inProcess{done: make(chan struct{}), options: node.Options{
+		options := node.Options{
 			Config: m.config, Genesis: n.layout.Genesis, Keys: keys, Version: o.Version,
 			Log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: o.LogLevel})),
-		}}
+		}
+		if slices.Index(n.nodes, m) >= len(n.nodes)-o.Liars {
+			options.Intercept = func(mesh consensus.Network, scheme func(types.Epoch) consensus.Scheme) consensus.Network {
+				return &equivocator{mesh, n.layout.Genesis.ChainID(), scheme}
+			}
+		}
+		m.runner = &inProcess{done: make(chan struct{}), options: options}
 	}
 	if err := m.runner.start(context.WithoutCancel(ctx)); err != nil {
 		m.runner = nil
@@ -288,14 +304,14 @@ func drain(ctx context.Context, o Options, n *Network, l *load) {
 }
 
 // conclude audits the disks and fills in the rest of the summary.
-func (s *Summary) conclude(n *Network, l *load, show *display) error {
+func (s *Summary) conclude(o Options, n *Network, l *load, show *display) error {
 	var err error
 	if l == nil {
-		s.Audited, err = Audit(n.layout, nil)
+		s.Audited, err = Audit(n.layout, o.Nodes-o.Liars, nil)
 		return err
 	}
 	ids, idsErr := l.ids()
-	s.Audited, err = Audit(n.layout, ids)
+	s.Audited, err = Audit(n.layout, o.Nodes-o.Liars, ids)
 	err = errors.Join(idsErr, err)
 	s.Submitted, s.Accepted, s.Decided = l.submitted.Load(), len(ids), len(ids)-s.Missing
 	s.P50, s.P99 = show.latency(0.50), show.latency(0.99)
@@ -312,4 +328,6 @@ func remark(o Options, format string, args ...any) {
 }
 
 // DefaultShape is a network of n nodes with the default engine and rule.
-func DefaultShape(n int) Shape { return Shape{Nodes: n, Engine: "hotstuff", Rule: "three-phase"} }
+func DefaultShape(n int) Shape {
+	return Shape{Nodes: n, Engine: "hotstuff", Rule: "three-phase", EpochBlocks: 500}
+}

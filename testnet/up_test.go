@@ -34,7 +34,7 @@ func TestNetworkUnderLoadPassesItsAuditAndResumes(t *testing.T) {
 			dir := t.TempDir()
 			var first, second bytes.Buffer
 			o := Options{
-				Shape: Shape{Nodes: 4, Engine: "hotstuff", Rule: rule}, Dir: dir, Load: 100, For: 3 * time.Second,
+				Shape: Shape{Nodes: 4, Engine: "hotstuff", Rule: rule, EpochBlocks: 20}, Dir: dir, Load: 100, For: 3 * time.Second,
 				JSON: true, Out: &first, Remarks: io.Discard, Version: "test",
 			}
 			summary, err := Up(t.Context(), o)
@@ -90,10 +90,10 @@ func TestAuditFindsWhatIsWrong(t *testing.T) {
 	require.NoError(t, err)
 	l, err := Prepare(dir, DefaultShape(2))
 	require.NoError(t, err)
-	_, err = Audit(l, nil)
+	_, err = Audit(l, 2, nil)
 	require.NoError(t, err)
 
-	missing, err := Audit(l, []hash.Hash{l.Genesis.ChainID()})
+	missing, err := Audit(l, 2, []hash.Hash{l.Genesis.ChainID()})
 	require.ErrorIs(t, err, ErrAudit)
 	require.Equal(t, 1, missing.Missing)
 
@@ -105,7 +105,7 @@ func TestAuditFindsWhatIsWrong(t *testing.T) {
 	log, err := filepath.Glob(filepath.Join(l.Home(1), "votes", "*.journal"))
 	require.NoError(t, err)
 	flip(t, log[0])
-	_, err = Audit(l, nil)
+	_, err = Audit(l, 2, nil)
 	require.ErrorIs(t, err, ErrAudit)
 	require.ErrorContains(t, err, "damaged")
 }

@@ -192,7 +192,7 @@ func (x *Executor) execute(d consensus.Decision) error {
 	if err != nil {
 		return fmt.Errorf("execute block %d: %w", b.Height, err)
 	}
-	result, err := x.ledger.Execute(ledger.Block{Height: b.Height, Time: b.Time, Txs: txs}, x.state)
+	result, err := x.ledger.Execute(input(b, txs), x.state)
 	if err != nil {
 		return err
 	}
@@ -221,6 +221,16 @@ func (x *Executor) execute(d consensus.Decision) error {
 	x.pending = x.pending[1:]
 	x.mu.Unlock()
 	return err
+}
+
+// input is what the ledger needs of a block. Its proofs of offences were checked by
+// everyone who voted for it.
+func input(b *types.Block, txs []*types.Tx) ledger.Block {
+	in := ledger.Block{Height: b.Height, Time: b.Time, Txs: txs, Epoch: b.Epoch, Proposer: b.Proposer}
+	for i := range b.Evidence {
+		in.Faults = append(in.Faults, ledger.Fault{Offence: b.Evidence[i].Offence, Epoch: b.Evidence[i].Epoch, Culprit: b.Evidence[i].Culprit})
+	}
+	return in
 }
 
 // entry is what the store keeps of a block. Only transactions that had their

@@ -31,6 +31,13 @@ func (l *Ledger) Audit(all Entries) (Totals, error) {
 				return fmt.Errorf("audit %s: %w", key, ErrCorrupt)
 			}
 			totals[string(key)] = d
+		case bytes.HasPrefix(key, []byte("s/")):
+			if _, err := decodeSet(value); err != nil {
+				return fmt.Errorf("audit %q: %w: %w", key, ErrCorrupt, err)
+			}
+		case checkEntry(key, value) == nil:
+			coins, _ := coinsIn(key, value) // it decodes
+			held.add(coins)
 		default:
 			return fmt.Errorf("audit: key %q is of no known type: %w", key, ErrCorrupt)
 		}

@@ -21,6 +21,14 @@ const (
 	SelfPayment             Code = 18 // pays its own sender
 	AccessViolation         Code = 19 // touched state that it did not declare
 	InvariantBroken         Code = 20 // a defect of this program, see [Result.Defects]
+	NoValidator             Code = 21 // the sender has no stake: its first bond must name keys
+	ValidatorExists         Code = 22 // the sender has a validator: add to its bond, or rotate its keys
+	BondTooSmall            Code = 23 // would leave a bond below the least
+	KeysTaken               Code = 24 // another validator has, or had, the key or the identity
+	TooManyStakers          Code = 25 // the list of stakes is full
+	TooManyUnbonding        Code = 26 // wait for an earlier release
+	NotJailed               Code = 27
+	StillJailed             Code = 28 // the time is not over
 )
 
 // Codes without any effect; the same transaction may come again.
@@ -44,6 +52,14 @@ var codeNames = map[Code]string{
 	SelfPayment:             "self-payment",
 	AccessViolation:         "access-violation",
 	InvariantBroken:         "invariant-broken",
+	NoValidator:             "no-validator",
+	ValidatorExists:         "validator-exists",
+	BondTooSmall:            "bond-too-small",
+	KeysTaken:               "keys-taken",
+	TooManyStakers:          "too-many-stakers",
+	TooManyUnbonding:        "too-many-unbonding",
+	NotJailed:               "not-jailed",
+	StillJailed:             "still-jailed",
 	WrongChain:              "wrong-chain",
 	Expired:                 "expired",
 	ExpiryTooFar:            "expiry-too-far",

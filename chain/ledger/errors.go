@@ -18,6 +18,9 @@ var (
 // ErrCorrupt is wrapped when what the state holds cannot be: the node must stop.
 var ErrCorrupt = errors.New("the state is corrupt: restore this node from a snapshot or synchronise it anew")
 
+// ErrNoSet means that an epoch's validators are not decided yet, or not kept any more.
+var ErrNoSet = errors.New("the validators of this epoch are not known")
+
 // ErrInvariant is wrapped by every [Defect].
 var ErrInvariant = errors.New("invariant broken")
 

@@ -28,6 +28,7 @@ var allInvariants = []func(*Ledger) invariant{
 	func(*Ledger) invariant { return &sequenceSteps{} },
 	func(l *Ledger) invariant { return &accountsFunded{reserve: l.params.Reserve} },
 	func(*Ledger) invariant { return &onlySenderPays{} },
+	func(*Ledger) invariant { return &stakesAreTheSenders{} },
 }
 
 // verify asks every invariant about what the view would commit.
@@ -69,20 +70,56 @@ func accountsIn(key, before, after []byte) (a types.Address, was, is Account, ok
 type wellFormed struct{ err error }
 
 func (w *wellFormed) visit(key, _, after []byte) {
-	if _, isAccount := AddressOfKey(key); !isAccount {
-		w.err = fmt.Errorf("key %q is of no type that transactions may touch", key)
+	if after == nil {
 		return
 	}
-	if after != nil {
-		if _, err := DecodeAccount(after); err != nil {
-			w.err = fmt.Errorf("key %q: %w", key, err)
-		}
+	if err := checkEntry(key, after); err != nil {
+		w.err = fmt.Errorf("key %q: %w", key, err)
 	}
 }
 
 func (w *wellFormed) finish(*types.Tx, outcome) error { return w.err }
 
-// coinsConserved: what accounts lost together is what was burned. Sums have 128
+// checkEntry checks that a value is what its key says.
+func checkEntry(key, value []byte) error {
+	var err error
+	switch kind, _, _ := bytes.Cut(key, []byte("/")); string(kind) {
+	case "a":
+		_, err = DecodeAccount(value)
+	case "v":
+		_, err = DecodeStake(value)
+	case "k":
+		if len(value) != len(types.Address{}) {
+			err = ErrEncoding
+		}
+	default:
+		if !bytes.Equal(key, types.StakersKey()) {
+			return fmt.Errorf("%w: of no type that transactions may touch", ErrEncoding)
+		}
+		_, err = decodeStakers(value)
+	}
+	return err
+}
+
+// coinsIn are the coins of an entry, none if it holds no coins or is absent.
+func coinsIn(key, value []byte) (types.Drops, error) {
+	switch kind, _, _ := bytes.Cut(key, []byte("/")); {
+	case value == nil:
+		return 0, nil
+	case string(kind) == "a":
+		account, err := DecodeAccount(value)
+		return account.Balance, err
+	case string(kind) == "v":
+		stake, err := DecodeStake(value)
+		if err != nil {
+			return 0, err
+		}
+		return stake.Coins(), nil
+	}
+	return 0, nil
+}
+
+// coinsConserved: what accounts and stakes lost together is what was burned. Sums have 128
 // bits, so nothing wraps around unseen.
 type coinsConserved struct{ before, after sum128 }
 
@@ -95,9 +132,11 @@ func (s *sum128) add(d types.Drops) {
 }
 
 func (c *coinsConserved) visit(key, before, after []byte) {
-	if _, was, is, ok := accountsIn(key, before, after); ok {
-		c.before.add(was.Balance)
-		c.after.add(is.Balance)
+	was, errWas := coinsIn(key, before)
+	is, errIs := coinsIn(key, after)
+	if errWas == nil && errIs == nil { // else wellFormed speaks up
+		c.before.add(was)
+		c.after.add(is)
 	}
 }
 
@@ -105,7 +144,7 @@ func (c *coinsConserved) finish(_ *types.Tx, did outcome) error {
 	explained := c.after
 	explained.add(did.burned)
 	if explained != c.before {
-		return fmt.Errorf("coins: accounts held %d:%d, now hold %d:%d, and %s was burned",
+		return fmt.Errorf("coins: accounts and stakes held %d:%d, now hold %d:%d, and %s was burned",
 			c.before.hi, c.before.lo, c.after.hi, c.after.lo, did.burned)
 	}
 	return nil
@@ -207,6 +246,34 @@ func (o *onlySenderPays) finish(tx *types.Tx, _ outcome) error {
 		if !bytes.Equal(key, types.AccountKey(tx.Sender())) {
 			return fmt.Errorf("%q lost coins in a transaction that it did not sign", key)
 		}
+	}
+	return nil
+}
+
+// stakesAreTheSenders: a transaction touches no stake but its sender's, and takes no
+// coins out of that: they leave it only when an epoch ends.
+type stakesAreTheSenders struct {
+	touched       [][]byte
+	before, after types.Drops
+}
+
+func (s *stakesAreTheSenders) visit(key, before, after []byte) {
+	if !bytes.HasPrefix(key, []byte("v/")) || same(before, after) {
+		return
+	}
+	s.touched = append(s.touched, key)
+	s.before, _ = coinsIn(key, before)
+	s.after, _ = coinsIn(key, after)
+}
+
+func (s *stakesAreTheSenders) finish(tx *types.Tx, _ outcome) error {
+	for _, key := range s.touched {
+		if !bytes.Equal(key, types.StakeKey(tx.Sender())) {
+			return fmt.Errorf("%q was changed by a transaction of %s", key, tx.Sender())
+		}
+	}
+	if s.after < s.before {
+		return fmt.Errorf("the stake of %s went from %s to %s in a transaction", tx.Sender(), s.before, s.after)
 	}
 	return nil
 }

@@ -32,13 +32,13 @@ func TestBrokenInvariantCostsOnlyTheFee(t *testing.T) {
 		to         string
 		bug        broken
 	}{
-		{"coins out of nothing", "coins: accounts held", "bob", func(v *view, _ *types.Tx) {
+		{"coins out of nothing", "coins: accounts and stakes held", "bob", func(v *view, _ *types.Tx) {
 			change(v, "bob", func(a *Account) { a.Balance++ })
 		}},
-		{"coins lost", "coins: accounts held", "bob", func(v *view, _ *types.Tx) {
+		{"coins lost", "coins: accounts and stakes held", "bob", func(v *view, _ *types.Tx) {
 			change(v, "alice", func(a *Account) { a.Balance-- })
 		}},
-		{"a sum that wraps around", "coins: accounts held", "bob", func(v *view, _ *types.Tx) {
+		{"a sum that wraps around", "coins: accounts and stakes held", "bob", func(v *view, _ *types.Tx) {
 			change(v, "alice", func(a *Account) { a.Balance -= 1 << 63 })
 			change(v, "bob", func(a *Account) { a.Balance -= 1 << 63 })
 		}},

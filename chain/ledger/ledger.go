@@ -32,6 +32,10 @@ type Block struct {
 	Height types.Height
 	Time   int64 // milliseconds since 1970, as the block says
 	Txs    []*types.Tx
+	// Who proposed it, and what offences it proves.
+	Epoch    types.Epoch
+	Proposer types.ValidatorIndex
+	Faults   []Fault
 }
 
 // Totals are the coins of the whole ledger.
@@ -52,11 +56,12 @@ type Result struct {
 	Receipts []Receipt      // one for every transaction, in the block's order
 	Totals   Totals         // after the block
 	Defects  []Defect       // empty unless this program is wrong: log loudly
+	Slashed  []Slash        // one a fault that was not punished before
 }
 
 // New returns the ledger of a network. The genesis must be valid.
 func New(g *types.Genesis) *Ledger {
-	return &Ledger{
+	l := &Ledger{
 		genesis:     g,
 		params:      g.Params,
 		chain:       g.ChainID(),
@@ -65,6 +70,13 @@ func New(g *types.Genesis) *Ledger {
 		charge:      chargeFee,
 		invariants:  allInvariants,
 	}
+	if g.Params.EpochBlocks > 0 {
+		l.transactors[types.KindBond] = bond{l}
+		l.transactors[types.KindUnbond] = unbond{l}
+		l.transactors[types.KindRotate] = rotate{}
+		l.transactors[types.KindUnjail] = unjail{l}
+	}
+	return l
 }
 
 // Chain is the chain id that transactions must name.
@@ -86,6 +98,12 @@ func (l *Ledger) GenesisChanges() ([]state.Change, error) {
 		}
 		changes = append(changes, state.Change{Key: types.AccountKey(address), Value: Account{Balance: a.Balance}.Encode()})
 	}
+	if l.params.EpochBlocks > 0 {
+		put := func(key, value []byte) { changes = append(changes, state.Change{Key: key, Value: value}) }
+		if err := l.genesisStakes(put); err != nil {
+			return nil, err
+		}
+	}
 	slices.SortFunc(changes, func(a, b state.Change) int { return bytes.Compare(a.Key, b.Key) })
 	return changes, nil
 }
@@ -98,7 +116,7 @@ func (l *Ledger) Execute(in Block, r Reader) (Result, error) {
 	out := Result{Receipts: make([]Receipt, 0, len(in.Txs))}
 	var burned types.Drops
 	for _, tx := range in.Txs {
-		did, err := l.transact(block, in.Height, tx)
+		did, err := l.transact(block, in, tx)
 		if err != nil {
 			return Result{}, fmt.Errorf("execute transaction %s at height %d: %w", tx.ID().Short(), in.Height, err)
 		}
@@ -108,12 +126,43 @@ func (l *Ledger) Execute(in Block, r Reader) (Result, error) {
 			out.Defects = append(out.Defects, Defect{Tx: tx.ID(), Err: defect})
 		}
 	}
-	var err error
+	slashed, err := l.settle(block, in)
+	if err != nil {
+		return Result{}, err
+	}
+	out.Slashed = slashed.list
+	burned += slashed.burned
 	if out.Totals, err = mergeTotals(block, burned); err != nil {
 		return Result{}, fmt.Errorf("totals at height %d: %w", in.Height, err)
 	}
 	out.Changes = block.changes()
 	return out, nil
+}
+
+// settled is what a block does beside its transactions.
+type settled struct {
+	list   []Slash
+	burned types.Drops
+}
+
+// settle punishes what the block proves and, at the end of an epoch, decides who
+// validates later. It makes sure that no coin was made or lost.
+func (l *Ledger) settle(block *overlay, in Block) (settled, error) {
+	if l.params.EpochBlocks == 0 {
+		return settled{}, nil
+	}
+	books := newBooks(block)
+	list, burned, err := l.punish(books.overlay, in)
+	if err == nil && in.Height == l.params.LastOf(l.params.EpochOf(in.Height)) {
+		err = l.endEpoch(books.overlay, l.params.EpochOf(in.Height))
+	}
+	if err == nil {
+		err = books.close(burned)
+	}
+	if err != nil {
+		return settled{}, fmt.Errorf("settle block %d: %w", in.Height, err)
+	}
+	return settled{list, burned}, nil
 }
 
 // outcome is what one transaction did.
@@ -124,13 +173,13 @@ type outcome struct {
 }
 
 // transact runs one transaction: body and fee, else the fee alone, else nothing.
-func (l *Ledger) transact(block *overlay, h types.Height, tx *types.Tx) (outcome, error) {
-	v := newView(block, tx)
+func (l *Ledger) transact(block *overlay, in Block, tx *types.Tx) (outcome, error) {
+	v := newView(block, in.Epoch, tx)
 	sender, exists := v.account(tx.Sender())
 	if v.err != nil {
 		return outcome{}, v.err
 	}
-	code := l.admit(tx, sender, exists, h)
+	code := l.admit(tx, sender, exists, in.Height)
 	if code != Applied {
 		return outcome{code: code}, nil
 	}

@@ -18,6 +18,8 @@ type Reader interface {
 type overlay struct {
 	below Reader
 	slots map[string]*slot
+	// failed is the first error of set.
+	failed error
 }
 
 type slot struct{ before, after []byte }
@@ -40,6 +42,19 @@ func (o *overlay) get(key []byte) ([]byte, error) {
 
 // put changes a key that was read before: views read what they write.
 func (o *overlay) put(key, value []byte) { o.slots[string(key)].after = value }
+
+// Get implements [Reader].
+func (o *overlay) Get(key []byte) ([]byte, error) { return o.get(key) }
+
+// set changes a key whether it was read before or not; nil deletes it. A state that
+// cannot be read makes the next reader fail.
+func (o *overlay) set(key, value []byte) {
+	if _, err := o.get(key); err == nil {
+		o.put(key, value)
+	} else if o.failed == nil {
+		o.failed = err
+	}
+}
 
 // changes lists what is different from the state below, in ascending order of key.
 func (o *overlay) changes() []state.Change {

@@ -14,6 +14,7 @@ import (
 // nothing, so transactors need not check after every step.
 type view struct {
 	block   *overlay
+	epoch   types.Epoch
 	cells   []cell // ascending by key
 	fee     types.Drops
 	burned  types.Drops
@@ -28,10 +29,13 @@ type cell struct {
 	before, after []byte
 }
 
-func newView(block *overlay, tx *types.Tx) *view {
+func newView(block *overlay, epoch types.Epoch, tx *types.Tx) *view {
 	access := tx.Body.Access()
-	v := &view{block: block, cells: make([]cell, 0, 1+len(access.Reads)+len(access.Writes))}
+	v := &view{block: block, epoch: epoch, cells: make([]cell, 0, 2+len(access.Reads)+len(access.Writes))}
 	v.cells = append(v.cells, cell{key: types.AccountKey(tx.Sender()), writable: true})
+	if access.Stake {
+		v.cells = append(v.cells, cell{key: types.StakeKey(tx.Sender()), writable: true})
+	}
 	for _, key := range access.Writes {
 		v.cells = append(v.cells, cell{key: key, writable: true})
 	}

@@ -15,8 +15,17 @@ const KindPayment Kind = 1
 
 // String returns the kind's name as the API shows it.
 func (k Kind) String() string {
-	if k == KindPayment {
+	switch k {
+	case KindPayment:
 		return "payment"
+	case KindBond:
+		return "bond"
+	case KindUnbond:
+		return "unbond"
+	case KindRotate:
+		return "rotate"
+	case KindUnjail:
+		return "unjail"
 	}
 	return fmt.Sprintf("kind-%d", uint16(k))
 }
@@ -37,6 +46,7 @@ type Body interface {
 type Access struct {
 	Reads  [][]byte
 	Writes [][]byte // may be read too
+	Stake  bool     // the sender's own stake too
 }
 
 // AccountKey is the state key of an account.
@@ -71,6 +81,14 @@ func decodeBody(k Kind, raw []byte) (Body, error) {
 	switch k {
 	case KindPayment:
 		body = new(Payment)
+	case KindBond:
+		body = new(Bond)
+	case KindUnbond:
+		body = new(Unbond)
+	case KindRotate:
+		body = new(Rotate)
+	case KindUnjail:
+		body = new(Unjail)
 	default:
 		return nil, fmt.Errorf("kind %d is not known here (is this node up to date?)", uint16(k))
 	}

@@ -83,9 +83,8 @@ func (s SignedHeader) Open() (BlockHeader, hash.Hash, error) {
 	return h, blockHash(s.Header), nil
 }
 
-// ID identifies what was done: two proofs of one offence by one validator in one
-// place (epoch and view, or lane height) have one ID, and only the first counts.
-// place is what consensus.CheckEvidence returned.
-func (e *Evidence) ID(place uint64) hash.Hash {
-	return hash.Sum("starling/offence", []byte{byte(e.Offence)}, be(uint64(e.Epoch)), be(uint64(e.Culprit)), be(place))
+// ID identifies what is punished: a validator pays for an offence once an epoch,
+// however often it committed it, and however many proofs there are.
+func (e *Evidence) ID() hash.Hash {
+	return hash.Sum("starling/offence", []byte{byte(e.Offence)}, be(uint64(e.Epoch)), be(uint64(e.Culprit)))
 }

@@ -58,7 +58,8 @@ type Params struct {
 	MaxClockDrift int64    `json:"max_clock_ms"`    // how far ahead of the voter's clock a block's time may be
 	// EpochBlocks is how many blocks one validator set decides; 0 if the set
 	// never changes, and there is no staking.
-	EpochBlocks uint64 `json:"epoch_blocks"`
+	EpochBlocks uint64  `json:"epoch_blocks"`
+	Staking     Staking `json:"staking"`
 }
 
 // DefaultParams suit a network of 4 to 100 validators.
@@ -66,7 +67,7 @@ func DefaultParams() Params {
 	return Params{
 		MinFee: 10, Reserve: 1 * DropsPerCoin,
 		MaxBlockBytes: 1 << 20, MaxBlockTxs: 4096,
-		MaxExpiry: 100_000, MaxClockDrift: 15_000,
+		MaxExpiry: 100_000, MaxClockDrift: 15_000, Staking: DefaultStaking(),
 	}
 }
 
@@ -131,11 +132,14 @@ func (g *Genesis) Phases() int {
 	return 3
 }
 
-// Supply is the sum of the first balances. The genesis must be valid.
+// Supply is the sum of the first balances and bonds. The genesis must be valid.
 func (g *Genesis) Supply() Drops {
 	var sum Drops
 	for _, a := range g.Accounts {
 		sum += a.Balance
+	}
+	for _, v := range g.Validators {
+		sum += v.Bond
 	}
 	return sum
 }
@@ -161,6 +165,9 @@ func (g *Genesis) Validate() error {
 	faults = append(faults, g.Params.validate()...)
 	faults = append(faults, g.validateAccounts()...)
 	faults = append(faults, validateValidators(g.Validators)...)
+	if g.Params.EpochBlocks > 0 {
+		faults = append(faults, g.validateStakes()...)
+	}
 	return errors.Join(faults...)
 }
 
@@ -176,6 +183,14 @@ func (p Params) validate() (faults []error) {
 		{"max_expiry", uint64(p.MaxExpiry), 10, 1 << 32},
 		{"max_clock_ms", uint64(p.MaxClockDrift), 100, 3_600_000},
 		{"epoch_blocks", p.EpochBlocks, 0, 1 << 32},
+		{"staking.min_bond_drops", uint64(p.Staking.MinBond), uint64(DropsPerCoin), uint64(MaxSupply)},
+		{"staking.max_validators", p.Staking.MaxValidators, 1, MaxValidators},
+		{"staking.min_validators", p.Staking.MinValidators, 1, p.Staking.MaxValidators},
+		{"staking.max_share_percent", p.Staking.MaxShare, 1, 100},
+		{"staking.unbond_epochs", p.Staking.UnbondEpochs, 1, 1 << 16},
+		{"staking.jail_epochs", p.Staking.JailEpochs, 1, 1 << 16},
+		{"staking.slash_double_permille", p.Staking.SlashDouble, 0, 1000},
+		{"staking.slash_invalid_permille", p.Staking.SlashInvalid, 0, 1000},
 	} {
 		if c.value < c.lo || c.value > c.hi {
 			faults = append(faults, fmt.Errorf("%w: params.%s is %d: want %d to %d", ErrGenesis, c.name, c.value, c.lo, c.hi))
@@ -201,6 +216,45 @@ func (g *Genesis) validateAccounts() (faults []error) {
 			return append(faults, fmt.Errorf("%w: accounts: together they hold more than %s coins", ErrGenesis, MaxSupply))
 		}
 		sum += a.Balance
+	}
+	return faults
+}
+
+// minEpochBlocks is the shortest epoch: the set of an epoch is made one epoch ahead,
+// and execution must have come so far by then.
+const minEpochBlocks = 10
+
+func (g *Genesis) validateStakes() (faults []error) {
+	if g.Params.EpochBlocks < minEpochBlocks {
+		faults = append(faults, fmt.Errorf("%w: params.epoch_blocks is %d: want 0 or at least %d", ErrGenesis, g.Params.EpochBlocks, minEpochBlocks))
+	}
+	if n := uint64(len(g.Validators)); n > g.Params.Staking.MaxValidators {
+		faults = append(faults, fmt.Errorf("%w: %d validators, but params.staking.max_validators is %d", ErrGenesis, n, g.Params.Staking.MaxValidators))
+	}
+	operators := map[Address]bool{}
+	powers := make([]uint64, len(g.Validators))
+	sum := Drops(0)
+	for _, a := range g.Accounts {
+		sum += min(a.Balance, MaxSupply-sum)
+	}
+	for i, v := range g.Validators {
+		operator, err := ParseAddress(v.Operator, g.AddressPrefix)
+		if err != nil || operators[operator] {
+			faults = append(faults, fmt.Errorf("%w: validator %s: operator %q: want the address of an account, another one for each validator", ErrGenesis, v.Name, v.Operator))
+		}
+		operators[operator] = true
+		if v.Bond < g.Params.Staking.MinBond || v.Bond > MaxSupply-sum {
+			faults = append(faults, fmt.Errorf("%w: validator %s: bond %s: want at least %s, and at most %s coins in all", ErrGenesis, v.Name, v.Bond, g.Params.Staking.MinBond, MaxSupply))
+			continue
+		}
+		sum += v.Bond
+		powers[i] = PowerOf(v.Bond)
+	}
+	CapPowers(powers, g.Params.Staking.MaxShare)
+	for i, v := range g.Validators {
+		if v.Power != powers[i] {
+			faults = append(faults, fmt.Errorf("%w: validator %s: power %d: its bond gives %d", ErrGenesis, v.Name, v.Power, powers[i]))
+		}
 	}
 	return faults
 }

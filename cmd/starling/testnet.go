@@ -25,6 +25,7 @@ func testnetFlags(cmd *cobra.Command, o *testnet.Options) {
 	f.IntVar(&o.Nodes, "nodes", o.Nodes, "how many validators")
 	f.StringVar(&o.Engine, "engine", o.Engine, "consensus engine")
 	f.StringVar(&o.Rule, "rule", o.Rule, "the engine's rule: three-phase or two-phase")
+	f.Uint64Var(&o.EpochBlocks, "epoch-blocks", o.EpochBlocks, "how many blocks one validator set decides before stake decides anew; 0: the set never changes")
 	f.StringVar(&o.Dir, "dir", defaultTestnetDir, "where keys, ledgers and logs are; an existing network is resumed")
 }
 
@@ -54,6 +55,7 @@ is 0 only if all of that holds.`,
 	testnetFlags(cmd, &o)
 	cmd.Flags().IntVar(&o.Load, "load", 0, "payments a second to submit")
 	cmd.Flags().DurationVar(&o.For, "for", 0, "stop after this long (default: at Ctrl-C)")
+	cmd.Flags().IntVar(&o.Liars, "equivocate", 0, "let so many validators vote and propose twice, to see them punished")
 	cmd.Flags().BoolVar(&o.Processes, "processes", false, "run each validator in a process of its own")
 	return cmd
 }
