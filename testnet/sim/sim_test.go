@@ -30,7 +30,7 @@ func TestRandomSchedulesAreSafeAndLive(t *testing.T) {
 				s := Random(*firstSeed+uint64(i), size.replicas)
 				report, err := Run(s)
 				if err != nil {
-					t.Errorf("%v", err)
+					t.Errorf("sim.Random(%d, %d): %s", s.Seed, s.Replicas, Explain(s, err))
 				}
 				steps.Add(int64(report.Steps))
 				heights.Add(int64(report.Decided))
@@ -59,7 +59,7 @@ func TestVotingForAnythingForks(t *testing.T) {
 					return
 				}
 				s := Random(*firstSeed+uint64(i), 4)
-				s.Rule, s.Liars = credulous{rule}, 1
+				s.Rule, s.Liars, s.Tricks = credulous{rule}, 1, Equivocate|Withhold
 				if _, err := Run(s); errors.Is(err, ErrFork) {
 					t.Log(err)
 					forks.Add(1)
@@ -90,7 +90,7 @@ func BenchmarkConsensusCore(b *testing.B) {
 			steps := 0
 			for i := 0; b.Loop(); i++ {
 				s := Random(uint64(i), n)
-				s.Liars, s.Crashes, s.Partitions, s.Loss, s.Duplicate = 0, 0, 0, 0, 0
+				s.Liars, s.Crashes, s.Cuts, s.Loss, s.Duplicate = 0, nil, nil, 0, 0
 				report, err := Run(s)
 				require.NoError(b, err)
 				steps += report.Steps
