@@ -1,0 +1,76 @@
+package mutants
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+var (
+	all       = flag.Bool("all", false, "run all mutants, not only the quick ones")
+	schedules = flag.Int("schedules", 30000, "how many schedules a mutant may survive at most")
+)
+
+func TestSearchFindsEveryMutant(t *testing.T) {
+	root, err := filepath.Abs("../../..")
+	require.NoError(t, err)
+	for _, m := range All {
+		t.Run(m.Name, func(t *testing.T) {
+			file, patched := m.apply(t, root)
+			if !m.Quick && !*all {
+				t.Skip("make mutants runs it")
+			}
+			t.Parallel()
+			found := m.search(t, root, file, patched)
+			require.True(t, m.caught(found), "want one of %q reported broken, the search says:\n%s", m.Laws, found)
+			t.Log(strings.TrimSpace(found))
+		})
+	}
+}
+
+// apply returns the source file's path and its mutated text.
+func (m Mutant) apply(t *testing.T, root string) (file, patched string) {
+	file = filepath.Join(root, "chain", "consensus", "hotstuff", m.File)
+	source, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Equal(t, 1, strings.Count(string(source), m.Old),
+		"%s has changed: the mutant must follow it; its old text must be there exactly once:\n%s", m.File, m.Old)
+	return file, strings.Replace(string(source), m.Old, m.New, 1)
+}
+
+// search builds the search with the mutated file in place of the genuine one and
+// runs it. It returns the line that names the broken law.
+func (m Mutant) search(t *testing.T, root, file, patched string) string {
+	dir := t.TempDir()
+	mutated, overlay, binary := filepath.Join(dir, m.File), filepath.Join(dir, "overlay.json"), filepath.Join(dir, "search.test")
+	require.NoError(t, os.WriteFile(mutated, []byte(patched), 0o600))
+	replace, err := json.Marshal(map[string]map[string]string{"Replace": {file: mutated}})
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(overlay, replace, 0o600))
+
+	build := exec.CommandContext(t.Context(), "go", "test", "-c", "-overlay", overlay, "-o", binary, "./testnet/sim/search")
+	build.Dir = root
+	out, err := build.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+
+	run := exec.CommandContext(t.Context(), binary, "-test.run", "^TestNoScheduleBreaksALaw$", "-shrink=false", "-schedules", fmt.Sprint(*schedules))
+	run.Dir = dir
+	out, _ = run.CombinedOutput() // it fails, or the output shows that it did not
+	return string(out)
+}
+
+func (m Mutant) caught(output string) bool {
+	for _, law := range m.Laws {
+		if strings.Contains(output, law) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,28 @@
+package search
+
+import (
+	"flag"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/starlingmesh/starling/testnet/sim"
+)
+
+var (
+	schedules = flag.Uint64("schedules", 2500, "how many schedules to run")
+	first     = flag.Uint64("seed", 1, "the number of the first schedule")
+	shrink    = flag.Bool("shrink", true, "shrink what breaks a law to the least script")
+)
+
+func TestNoScheduleBreaksALaw(t *testing.T) {
+	res := Run(*first, *schedules, Mix)
+	t.Logf("%d schedules, %d steps, the slowest live %s after chaos", res.Schedules, res.Steps, res.Healing)
+	switch {
+	case res.Found == nil:
+	case *shrink:
+		require.Fail(t, sim.Explain(*res.Found, res.Broken))
+	default:
+		require.Fail(t, res.Broken.Error())
+	}
+}
