@@ -35,7 +35,7 @@ func (l *liar) forgeTimeout(v types.View) {
 		}
 	case 2: // hides the higher ones
 		t.High = types.GenesisQC(l.w.chain)
-		if len(l.qcs) > 0 && l.chance(2) {
+		if l.chance(2) {
 			t.High = l.qcs[l.w.rand.IntN(len(l.qcs))]
 		}
 	}
@@ -86,13 +86,13 @@ func (l *liar) forgedQC(v types.View) (types.QC, bool) {
 			qc.Signers.Set(i)
 		}
 	case 2: // another view than was signed
-		if n := len(l.qcs); n > 0 {
+		if n := len(l.qcs); n > 1 {
 			qc = l.qcs[n-1]
 			qc.View = v
 			return qc, true
 		}
 	case 3: // another block than was signed
-		if n := len(l.qcs); n > 0 {
+		if n := len(l.qcs); n > 1 {
 			qc.Signers, qc.Signature = l.qcs[n-1].Signers, l.qcs[n-1].Signature
 			return qc, true
 		}
@@ -108,9 +108,7 @@ func (l *liar) known() *types.Block {
 			return nil
 		}
 		if p, ok := l.heard[l.w.rand.IntN(len(l.heard))].(hotstuff.Proposal); ok {
-			if _, here := l.core.Block(p.Block.Hash()); here {
-				return p.Block
-			}
+			return p.Block
 		}
 	}
 	return nil
@@ -146,8 +144,7 @@ func (l *liar) forgedTC(v types.View) *types.TC {
 
 // crowdOfOne counts the accomplices many times, once with each certificate.
 func (l *liar) crowdOfOne(v types.View) *types.TC {
-	highs := []types.QC{types.GenesisQC(l.w.chain)}
-	highs = append(highs, l.qcs[max(0, len(l.qcs)-l.w.Replicas):]...)
+	highs := l.qcs[max(0, len(l.qcs)-l.w.Replicas):]
 	tc := &types.TC{View: max(v, highs[len(highs)-1].View+1), High: highs[len(highs)-1]}
 	var sigs [][]byte
 	for _, qc := range highs {

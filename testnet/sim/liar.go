@@ -1,11 +1,14 @@
 package sim
 
 import (
+	"cmp"
+	"slices"
 	"time"
 
 	"github.com/starlingmesh/starling/chain/consensus/consensustest"
 	"github.com/starlingmesh/starling/chain/consensus/hotstuff"
 	"github.com/starlingmesh/starling/chain/types"
+	"github.com/starlingmesh/starling/crypto/bls"
 	"github.com/starlingmesh/starling/crypto/hash"
 )
 
@@ -24,6 +27,18 @@ type liar struct {
 	next  int
 	qcs   []types.QC // genuine ones of the past, oldest first
 	tcs   []*types.TC
+
+	blocks map[hash.Hash]*types.Block                    // all ever proposed, on any branch
+	box    map[hash.Hash]map[types.ValidatorIndex][]byte // votes by block
+}
+
+func newLiar(r *replica) *liar {
+	genesis := r.executed[0]
+	return &liar{
+		replica: r, qcs: []types.QC{genesis.cert},
+		blocks: map[hash.Hash]*types.Block{genesis.block.Hash(): genesis.block},
+		box:    map[hash.Hash]map[types.ValidatorIndex][]byte{},
+	}
 }
 
 // memory is how many events, and how many certificates, a liar remembers.
@@ -38,19 +53,51 @@ func (l *liar) chance(n int) bool { return l.w.rand.IntN(n) == 0 }
 func (l *liar) hear(ev hotstuff.Event) {
 	switch e := ev.(type) {
 	case hotstuff.Proposal:
-		l.learn(e.Block.Justify, e.Block.Timeouts)
+		l.see(e.Block)
 		if l.has(DoubleVote) {
 			l.voteFor(e.Block)
 		}
 	case hotstuff.TimeoutIn:
 		l.learn(e.Timeout.High, e.Timeout.Last)
+		if e.Timeout.Vote != nil {
+			l.collect(*e.Timeout.Vote)
+		}
 		if l.has(Tamper) && l.chance(8) {
 			l.tamper(e.Timeout)
 		}
-	default:
+	case hotstuff.VoteIn:
+		l.collect(e.Vote)
 		return // votes of others cannot be sent as if they were the sender's
+	default:
+		return
 	}
 	l.remember(ev)
+}
+
+func (l *liar) see(b *types.Block) {
+	l.learn(b.Justify, b.Timeouts)
+	l.blocks[b.Hash()] = b
+}
+
+// collect makes certificates of votes on whatever branch.
+func (l *liar) collect(v types.Vote) {
+	voters := l.box[v.Block]
+	if voters == nil {
+		voters = map[types.ValidatorIndex][]byte{}
+		l.box[v.Block] = voters
+	}
+	voters[v.Voter] = v.Signature
+	signers := bls.NewBitmap(l.w.Replicas)
+	var sigs [][]byte
+	for i := range l.w.Replicas {
+		if sig, ok := voters[types.ValidatorIndex(i)]; ok {
+			signers.Set(i)
+			sigs = append(sigs, sig)
+		}
+	}
+	if l.w.quorum(signers) {
+		l.learn(types.QC{View: v.View, Block: v.Block, Signers: signers, Signature: l.merge(sigs)}, nil)
+	}
 }
 
 func (l *liar) remember(ev hotstuff.Event) {
@@ -63,8 +110,10 @@ func (l *liar) remember(ev hotstuff.Event) {
 }
 
 func (l *liar) learn(qc types.QC, tc *types.TC) {
-	if n := len(l.qcs); qc.View > 0 && (n == 0 || qc.View > l.qcs[n-1].View) {
+	known := slices.ContainsFunc(l.qcs, func(k types.QC) bool { return k.Block == qc.Block })
+	if n := len(l.qcs); !known && l.w.validQC(qc) {
 		l.qcs = append(l.qcs[max(0, n-memory+1):], qc)
+		slices.SortStableFunc(l.qcs, func(a, b types.QC) int { return cmp.Compare(a.View, b.View) })
 	}
 	if n := len(l.tcs); tc != nil && (n == 0 || tc.View > l.tcs[n-1].View) {
 		l.tcs = append(l.tcs[max(0, n-memory+1):], tc)
@@ -73,6 +122,9 @@ func (l *liar) learn(qc types.QC, tc *types.TC) {
 
 // enter is the beginning of a view: mischief follows while it lasts.
 func (l *liar) enter(v types.View) {
+	if l.has(Branch) && l.w.leaders.Leader(v) == l.self {
+		l.w.at(l.w.now+time.Millisecond, func() { l.branch(v) })
+	}
 	for _, act := range []struct {
 		trick Tricks
 		do    func(types.View)
@@ -95,6 +147,10 @@ func (l *liar) someone() *replica { return l.w.replicas[l.w.rand.IntN(len(l.w.re
 // one, on an older certificate if a timeout certificate lets it, and vote for
 // both; or may keep it from some or all.
 func (l *liar) propose(b *types.Block) {
+	l.see(b)
+	if l.has(Branch) && l.chance(2) {
+		return // it proposes something else
+	}
 	second := b
 	if l.has(Equivocate) && l.chance(2) {
 		second = l.second(b)
@@ -145,6 +201,7 @@ func (l *liar) build(h types.BlockHeader, txs [][]byte) *types.Block {
 func (l *liar) voteFor(b *types.Block) {
 	v := types.Vote{View: b.View, Block: b.Hash(), Voter: l.self}
 	v.Signature = l.sign(l.self, types.VoteMessage(l.w.domain, v.View, v.Block))
+	l.collect(v)
 	l.w.toValidator(l.replica, l.w.leaders.Leader(b.View+1), hotstuff.VoteIn{Vote: v})
 }
 
@@ -154,6 +211,7 @@ func (l *liar) sign(as types.ValidatorIndex, message hash.Hash) []byte {
 
 // votes reports whether a vote of the core's is sent.
 func (l *liar) votes(e hotstuff.SendVote) bool {
+	l.collect(e.Vote)
 	l.remember(hotstuff.VoteIn{Vote: e.Vote})
 	return !l.has(Withhold) || !l.chance(3)
 }
@@ -193,10 +251,26 @@ func (l *liar) lastTC(v types.View) *types.TC {
 	return nil
 }
 
-// proposeOn shows everybody a proposal with the given certificates, if the liar
-// knows the certified block.
+// branch leads a view with one or two proposals on old or new certificates.
+func (l *liar) branch(v types.View) {
+	for range 1 + l.w.rand.IntN(2) {
+		// The latest certificates are the likeliest.
+		at := len(l.qcs) - 1
+		for at > 0 && l.chance(2) {
+			at--
+		}
+		tc := l.lastTC(v)
+		if len(l.tcs) > 0 && l.chance(8) {
+			tc = l.tcs[l.w.rand.IntN(len(l.tcs))]
+		}
+		l.proposeOn(v, l.qcs[at], tc)
+	}
+}
+
+// proposeOn shows a proposal with the given certificates, if the liar knows the
+// certified block: to everybody, or to everybody but one or two.
 func (l *liar) proposeOn(v types.View, qc types.QC, tc *types.TC) {
-	parent, known := l.core.Block(qc.Block)
+	parent, known := l.blocks[qc.Block]
 	if !known || v == 0 {
 		return
 	}
@@ -207,6 +281,12 @@ func (l *liar) proposeOn(v types.View, qc types.QC, tc *types.TC) {
 		Chain: l.w.chain, Height: parent.Height + 1, View: v, Proposer: l.self,
 		Time: max(l.clock().UnixMilli(), parent.Time+1), Justify: qc, Timeouts: tc,
 	}, [][]byte{{byte(l.w.rand.IntN(256))}})
-	l.w.toAll(l.replica, hotstuff.Proposal{Block: b})
+	l.blocks[b.Hash()] = b
+	spared := []*replica{l.someone(), l.someone()}[:l.w.rand.IntN(3)]
+	for _, r := range l.w.replicas {
+		if !slices.Contains(spared, r) {
+			l.w.send(l.replica, r, hotstuff.Proposal{Block: b})
+		}
+	}
 	l.voteFor(b)
 }

@@ -10,10 +10,8 @@ import (
 
 // send has an event arrive at a replica, if the network is so kind. The event
 // reaches whatever incarnation runs then.
-func (w *world) send(from, to *replica, ev hotstuff.Event) { w.sendIn(from.lag(), from, to, ev) }
-
-func (w *world) sendIn(wait time.Duration, from, to *replica, ev hotstuff.Event) {
-	if from == to {
+func (w *world) send(from, to *replica, ev hotstuff.Event) {
+	if from == to || from.liar != nil && w.Tricks.Has(Mute) {
 		return
 	}
 	copies := 1
@@ -26,7 +24,7 @@ func (w *world) sendIn(wait time.Duration, from, to *replica, ev hotstuff.Event)
 		}
 	}
 	for range copies {
-		w.at(w.now+wait+w.delay(), func() { to.receive(ev) })
+		w.at(w.now+from.lag()+w.delay(), func() { to.receive(ev) })
 	}
 }
 

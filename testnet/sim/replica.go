@@ -41,7 +41,7 @@ func newReplica(w *world, id int) *replica {
 	}
 	r.faulty = w.faulty(r.self)
 	if r.faulty && int(r.self) < w.Replicas-w.Twins {
-		r.liar = &liar{replica: r}
+		r.liar = newLiar(r)
 	}
 	for _, c := range w.Crashes {
 		if c.Replica == id {

@@ -109,7 +109,9 @@ func Random(seed uint64, n int) Schedule {
 	}
 	if r.IntN(2) == 0 {
 		s.Liars = 1 + r.IntN((n-1)/3)
-		s.Tricks = Tricks(1 + r.IntN(int(DefaultTricks)))
+		if s.Tricks = Tricks(1 + r.IntN(int(DefaultTricks))); r.IntN(16) == 0 {
+			s.Tricks = Mute
+		}
 		// All liars may lead in a row, each costing the longest timeout.
 		s.Calm += time.Duration(s.Liars) * maxTimeouts * s.ViewTimeout
 	}
@@ -143,7 +145,11 @@ func (s *Schedule) faults(r *rand.Rand) {
 	at := func(longest time.Duration) time.Duration {
 		return time.Duration(r.Int64N(int64(longest))).Truncate(time.Microsecond)
 	}
-	for range r.IntN(2 * s.Replicas) {
+	crashes := r.IntN(2 * s.Replicas)
+	if s.Tricks.Has(Mute) {
+		crashes = 0 // that is more than a third of the validators at once
+	}
+	for range crashes {
 		s.Crashes = append(s.Crashes, Crash{
 			Replica: r.IntN(s.Replicas), At: at(s.Chaos), OnDisk: r.IntN(2) == 0,
 			Down: at(800 * time.Millisecond), Lag: r.IntN(3),

@@ -26,15 +26,20 @@ const (
 	DoubleVote
 	// Usurp proposes in views that others lead.
 	Usurp
+	// Branch leads with proposals on any certificate that was ever made, with any
+	// timeout certificate, shown to whom it likes.
+	Branch
+	// Mute says nothing at all.
+	Mute
 	// Tamper sends honest replicas' timeouts on with other attachments: the
 	// signature of a timeout covers its view and the view of its certificate only.
 	Tamper
 
 	// DefaultTricks are those that random schedules draw from.
-	DefaultTricks = Tamper - 1
+	DefaultTricks = Mute - 1
 )
 
-var trickNames = []string{"equivocate", "withhold", "replay", "forge", "delay", "double-vote", "usurp", "tamper"}
+var trickNames = []string{"equivocate", "withhold", "replay", "forge", "delay", "double-vote", "usurp", "branch", "mute", "tamper"}
 
 // Has reports whether the set has a trick.
 func (t Tricks) Has(trick Tricks) bool { return t&trick != 0 }

@@ -63,15 +63,15 @@ var All = []Mutant{
 	},
 	{
 		Name: "does not verify certificates", File: "certificate.go", Laws: []string{block, fork},
-		Old: "if !c.cfg.Scheme.VerifyAggregate(signed, qc.Signature) {", New: "if false {",
+		Old: "if !c.cfg.Scheme.VerifyAggregate(signed, qc.Signature) {", New: "if len(signed) == 0 {",
 	},
 	{
 		Name: "does not verify timeout certificates", File: "certificate.go", Laws: []string{block, fork},
-		Old: "if !c.cfg.Scheme.VerifyAggregate(signed, tc.Signature) {", New: "if false {",
+		Old: "if !c.cfg.Scheme.VerifyAggregate(signed, tc.Signature) {", New: "if len(signed) == 0 {",
 	},
 	{
 		Name: "takes a timeout certificate that hides its highest certificate", File: "certificate.go", Laws: []string{block, fork},
-		Old: "last.High != tc.High.View || tc.High.View >= tc.View", New: "tc.High.View >= tc.View",
+		Old: "last.High != tc.High.View || tc.High.View >= tc.View", New: "last.High < tc.High.View || tc.High.View >= tc.View",
 	},
 	{
 		Name: "takes an old timeout certificate", File: "proposal.go", Laws: []string{block, fork},
@@ -109,7 +109,8 @@ var All = []Mutant{
 	},
 	{
 		Name: "hides its highest certificate in timeouts", File: "pacemaker.go", Laws: []string{promise, block, fork},
-		Old: "Voter: *c.cfg.Self, High: c.high, Last: c.highTC}", New: "Voter: *c.cfg.Self, High: c.locked, Last: c.highTC}",
+		Old: "t.Signature = c.cfg.Scheme.Sign(types.TimeoutMessage(c.domain, c.view, c.high.View))",
+		New: "t.High = c.locked\n\t\tt.Signature = c.cfg.Scheme.Sign(types.TimeoutMessage(c.domain, c.view, t.High.View))",
 	},
 	{
 		Name: "decides on two phases instead of three", File: "rule.go", Laws: []string{fork},
@@ -120,7 +121,7 @@ var All = []Mutant{
 		Old: "if first == nil || third.Block.View != second.Block.View+1 || second.Block.View != first.Block.View+1 {", New: "if first == nil {",
 	},
 	{
-		Name: "two-phase decides on views that are not consecutive", File: "rule.go", Laws: []string{fork},
+		Name: "two-phase decides on views that are not consecutive", File: "rule.go", Laws: []string{fork, stall},
 		Old: "if second == nil || second.Parent == nil || second.Block.View != second.Parent.Block.View+1 {", New: "if second == nil || second.Parent == nil {",
 	},
 	{

@@ -26,10 +26,11 @@ var (
 	pairs = twins.New(twins.Bound{Validators: 7, Pairs: 2, Rounds: 8, Sides: 3, Changes: 3})
 )
 
-// Mix is the schedule with a number: of ten, four are drawn from all Twins scenarios
-// of 4 validators with 1 pair over 7 views, two from those of 9 views with at most two
-// changes, one is a Twins scenario of 7 validators with 2 pairs, and three are random
-// schedules ([sim.Random]) of 4 validators, rarely 7. Rules alternate.
+// Mix is the schedule with a number: of ten, three are drawn from all Twins scenarios
+// of 4 validators with 1 pair over 7 views, one from those of 9 views with at most two
+// changes, one is a Twins scenario of 7 validators with 2 pairs, two are sieges
+// ([sim.Siege]), and three are random schedules ([sim.Random]), most of 4 validators,
+// some of 7. Rules alternate.
 func Mix(number uint64) sim.Schedule {
 	r := rand.New(rand.NewPCG(number, 0x7715))
 	var rule hotstuff.Rule = hotstuff.ThreePhase{}
@@ -38,10 +39,15 @@ func Mix(number uint64) sim.Schedule {
 	}
 	space := wild
 	switch number % 10 {
-	case 4, 5:
+	case 3:
 		space = tame
-	case 6:
+	case 4:
 		space = pairs
+	case 5:
+		return sim.Siege(number, 4, 1, rule)
+	case 6:
+		n := 4 + 3*int(number/20%4/3)
+		return sim.Siege(number, n, (n-1)/3, rule)
 	case 7, 8:
 		return sim.Random(number/2, 4)
 	case 9:
