@@ -17,9 +17,9 @@ func (l *liar) forge(v types.View) {
 		return
 	}
 	if tc := l.forgedTC(v); tc != nil && l.chance(2) {
-		l.proposeOn(tc.View+1, tc.High, tc)
+		l.proposeOn(tc.View+1, tc.High, tc, everybody)
 	} else if qc, ok := l.forgedQC(v); ok {
-		l.proposeOn(qc.View+1, qc, nil)
+		l.proposeOn(qc.View+1, qc, nil, everybody)
 	}
 }
 

@@ -30,6 +30,7 @@ type liar struct {
 
 	blocks map[hash.Hash]*types.Block                    // all ever proposed, on any branch
 	box    map[hash.Hash]map[types.ValidatorIndex][]byte // votes by block
+	gaveUp map[types.View]map[types.ValidatorIndex]types.Timeout
 }
 
 func newLiar(r *replica) *liar {
@@ -38,6 +39,7 @@ func newLiar(r *replica) *liar {
 		replica: r, qcs: []types.QC{genesis.cert},
 		blocks: map[hash.Hash]*types.Block{genesis.block.Hash(): genesis.block},
 		box:    map[hash.Hash]map[types.ValidatorIndex][]byte{},
+		gaveUp: map[types.View]map[types.ValidatorIndex]types.Timeout{},
 	}
 }
 
@@ -62,6 +64,7 @@ func (l *liar) hear(ev hotstuff.Event) {
 		if e.Timeout.Vote != nil {
 			l.collect(*e.Timeout.Vote)
 		}
+		l.collectTimeout(e.Timeout)
 		if l.has(Tamper) && l.chance(8) {
 			l.tamper(e.Timeout)
 		}
@@ -216,6 +219,21 @@ func (l *liar) votes(e hotstuff.SendVote) bool {
 	return !l.has(Withhold) || !l.chance(3)
 }
 
+// timeout is what is sent as the core's timeout: without what the liar would
+// rather have forgotten, its vote and its certificates.
+func (l *liar) timeout(e hotstuff.BroadcastTimeout) hotstuff.BroadcastTimeout {
+	if l.has(Branch) {
+		t := types.Timeout{View: e.Timeout.View, Voter: l.self, High: types.GenesisQC(l.w.chain)}
+		t.Signature = l.sign(l.self, types.TimeoutMessage(l.w.domain, t.View, 0))
+		l.collectTimeout(t)
+		return hotstuff.BroadcastTimeout{Timeout: t}
+	}
+	if l.has(Withhold) && l.chance(2) {
+		e.Timeout.Vote = nil
+	}
+	return e
+}
+
 func (l *liar) replay(types.View) {
 	for range 1 + l.w.rand.IntN(3) {
 		if len(l.heard) == 0 {
@@ -237,56 +255,5 @@ func (l *liar) usurp(v types.View) {
 	if len(l.qcs) > 1 && l.chance(2) {
 		qc = l.qcs[l.w.rand.IntN(len(l.qcs))]
 	}
-	l.proposeOn(v, qc, l.lastTC(v))
-}
-
-// lastTC finds the timeout certificate that lets view v begin without the one
-// before.
-func (l *liar) lastTC(v types.View) *types.TC {
-	for _, tc := range l.tcs {
-		if tc.View+1 == v {
-			return tc
-		}
-	}
-	return nil
-}
-
-// branch leads a view with one or two proposals on old or new certificates.
-func (l *liar) branch(v types.View) {
-	for range 1 + l.w.rand.IntN(2) {
-		// The latest certificates are the likeliest.
-		at := len(l.qcs) - 1
-		for at > 0 && l.chance(2) {
-			at--
-		}
-		tc := l.lastTC(v)
-		if len(l.tcs) > 0 && l.chance(8) {
-			tc = l.tcs[l.w.rand.IntN(len(l.tcs))]
-		}
-		l.proposeOn(v, l.qcs[at], tc)
-	}
-}
-
-// proposeOn shows a proposal with the given certificates, if the liar knows the
-// certified block: to everybody, or to everybody but one or two.
-func (l *liar) proposeOn(v types.View, qc types.QC, tc *types.TC) {
-	parent, known := l.blocks[qc.Block]
-	if !known || v == 0 {
-		return
-	}
-	if qc.View+1 == v {
-		tc = nil
-	}
-	b := l.build(types.BlockHeader{
-		Chain: l.w.chain, Height: parent.Height + 1, View: v, Proposer: l.self,
-		Time: max(l.clock().UnixMilli(), parent.Time+1), Justify: qc, Timeouts: tc,
-	}, [][]byte{{byte(l.w.rand.IntN(256))}})
-	l.blocks[b.Hash()] = b
-	spared := []*replica{l.someone(), l.someone()}[:l.w.rand.IntN(3)]
-	for _, r := range l.w.replicas {
-		if !slices.Contains(spared, r) {
-			l.w.send(l.replica, r, hotstuff.Proposal{Block: b})
-		}
-	}
-	l.voteFor(b)
+	l.proposeOn(v, qc, l.lastTC(v), everybody)
 }

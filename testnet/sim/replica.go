@@ -174,6 +174,9 @@ func (r *replica) carryOut(effect hotstuff.Effect) {
 			w.toValidator(r, e.To, hotstuff.VoteIn{Vote: e.Vote})
 		}
 	case hotstuff.BroadcastTimeout:
+		if r.liar != nil {
+			e = r.liar.timeout(e)
+		}
 		w.toAll(r, hotstuff.TimeoutIn(e))
 	case hotstuff.SetTimer:
 		r.setTimer(e)
@@ -212,7 +215,7 @@ func (r *replica) entered(v types.View) {
 	}
 	if v > types.View(len(w.Rounds)) {
 		w.calm = w.calm || !r.faulty
-	} else if w.entered[v] == 0 {
+	} else {
 		w.entered[v] = w.now
 	}
 }

@@ -64,10 +64,19 @@ type Cut struct {
 
 // Round says who leads a view, the first, second and so on, and how messages of
 // that view are kept within sides; no sides is a whole network. Timeouts cross
-// once a view has lasted for [roundPatience] timeouts, so that rounds always end.
+// once nobody has entered the view for [roundPatience] timeouts, so that rounds
+// always end.
 type Round struct {
 	Leader types.ValidatorIndex
 	Sides  []Side
+	Moves  []Move // what a liar with the [Branch] trick does if it leads
+}
+
+// Move is a proposal of a liar's: on the certificate of a view, to some replicas.
+// A move waits until the liar has the certificates, and for the move before it.
+type Move struct {
+	On types.View
+	To Side
 }
 
 // Side is a set of replicas: bit i is replica i.

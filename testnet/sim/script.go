@@ -44,7 +44,7 @@ func (s Schedule) String() string {
 		line("cut at %s for %s %s", c.At, c.For, s.sides(c.Sides, c.OneWay))
 	}
 	for _, r := range s.Rounds {
-		line("round leader %d %s", r.Leader, s.sides(r.Sides, false))
+		line("round leader %d %s%s", r.Leader, s.sides(r.Sides, false), s.moves(r.Moves))
 	}
 	return b.String()
 }
@@ -99,6 +99,14 @@ func (s *Schedule) sides(sides []Side, oneWay bool) string {
 		return strings.Join(words, ">")
 	}
 	return strings.Join(words, "|")
+}
+
+func (s *Schedule) moves(moves []Move) string {
+	var b strings.Builder
+	for _, m := range moves {
+		fmt.Fprintf(&b, " on %d to %s", m.On, s.sides([]Side{m.To}, false))
+	}
+	return b.String()
 }
 
 // Parse reads a script.
@@ -157,6 +165,13 @@ func (s *Schedule) parse(key string, args []string) (err error) {
 	case "round":
 		r := Round{Leader: types.ValidatorIndex(p.after("leader").replica())}
 		r.Sides, _ = p.sides()
+		for len(p.args) > 0 && p.err == nil {
+			m := Move{On: types.View(p.after("on").uint())}
+			if to, _ := p.after("to").sides(); len(to) == 1 {
+				m.To = to[0]
+			}
+			r.Moves = append(r.Moves, m)
+		}
 		s.Rounds = append(s.Rounds, r)
 	}
 	if p.taken == 0 {

@@ -33,7 +33,7 @@ type world struct {
 	set      *types.ValidatorSet
 	leaders  hotstuff.Schedule
 	replicas []*replica
-	entered  []time.Duration // when the first replica entered a round, by view
+	entered  []time.Duration // when a replica last entered a round, by view
 	calm     bool
 	law      law
 	report   Report

@@ -2,6 +2,8 @@ package search
 
 import (
 	"flag"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -14,6 +16,23 @@ var (
 	first     = flag.Uint64("seed", 1, "the number of the first schedule")
 	shrink    = flag.Bool("shrink", true, "shrink what breaks a law to the least script")
 )
+
+// The scripts are attacks that only one rule of the protocol stands against.
+func TestDirectedAttacksFail(t *testing.T) {
+	scripts, err := filepath.Glob("testdata/*.script")
+	require.NoError(t, err)
+	require.NotEmpty(t, scripts)
+	for _, file := range scripts {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			text, err := os.ReadFile(file)
+			require.NoError(t, err)
+			s, err := sim.Parse(string(text))
+			require.NoError(t, err)
+			_, err = sim.Run(s)
+			require.NoError(t, err)
+		})
+	}
+}
 
 func TestNoScheduleBreaksALaw(t *testing.T) {
 	res := Run(*first, *schedules, Mix)
