@@ -151,7 +151,7 @@ func (l *liar) someone() *replica { return l.w.replicas[l.w.rand.IntN(len(l.w.re
 // both; or may keep it from some or all.
 func (l *liar) propose(b *types.Block) {
 	l.see(b)
-	if l.has(Branch) && l.chance(2) {
+	if l.has(Branch) && (l.moves(b.View) != nil || l.chance(2)) {
 		return // it proposes something else
 	}
 	second := b
@@ -205,7 +205,11 @@ func (l *liar) voteFor(b *types.Block) {
 	v := types.Vote{View: b.View, Block: b.Hash(), Voter: l.self}
 	v.Signature = l.sign(l.self, types.VoteMessage(l.w.domain, v.View, v.Block))
 	l.collect(v)
-	l.w.toValidator(l.replica, l.w.leaders.Leader(b.View+1), hotstuff.VoteIn{Vote: v})
+	next := l.w.leaders.Leader(b.View + 1)
+	l.w.toValidator(l.replica, next, hotstuff.VoteIn{Vote: v})
+	if next == l.self {
+		l.w.at(l.w.now, func() { l.step(hotstuff.VoteIn{Vote: v}) })
+	}
 }
 
 func (l *liar) sign(as types.ValidatorIndex, message hash.Hash) []byte {

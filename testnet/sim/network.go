@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"math"
 	"time"
 
 	"github.com/starlingmesh/starling/chain/consensus/hotstuff"
@@ -61,10 +62,32 @@ func (w *world) lost(from, to int, ev hotstuff.Event) bool {
 	if v == 0 || v > types.View(len(w.Rounds)) {
 		return false
 	}
-	if timeout && w.now > w.entered[v]+roundPatience*w.ViewTimeout {
+	if timeout && w.passes(v) {
 		return false
 	}
 	return separates(w.Rounds[v-1].Sides, false, from, to)
+}
+
+// passes reports whether timeouts of a view cross between sides: when no view has
+// begun for a while, those that the hindmost replicas wait for, and in the end all.
+func (w *world) passes(v types.View) bool {
+	idle := w.now - w.progress
+	if idle <= roundPatience*w.ViewTimeout || idle > 2*roundPatience*w.ViewTimeout {
+		return idle > roundPatience*w.ViewTimeout
+	}
+	lowest, second := types.View(math.MaxUint64), types.View(math.MaxUint64)
+	for _, r := range w.replicas {
+		if r.core == nil {
+			continue
+		}
+		switch at := r.core.View(); {
+		case at < lowest:
+			lowest, second = at, lowest
+		case at > lowest:
+			second = min(second, at)
+		}
+	}
+	return v <= second
 }
 
 func viewOf(ev hotstuff.Event) (v types.View, timeout bool) {

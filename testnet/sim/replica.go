@@ -204,7 +204,7 @@ func (r *replica) setTimer(e hotstuff.SetTimer) {
 	})
 }
 
-// entered notes when rounds begin, and ends the chaos after the last.
+// entered notes that a view has begun, and ends the chaos after the last.
 func (r *replica) entered(v types.View) {
 	w := r.w
 	if r.liar != nil {
@@ -213,10 +213,9 @@ func (r *replica) entered(v types.View) {
 	if len(w.Rounds) == 0 {
 		return
 	}
+	w.progress = w.now
 	if v > types.View(len(w.Rounds)) {
 		w.calm = w.calm || !r.faulty
-	} else {
-		w.entered[v] = w.now
 	}
 }
 

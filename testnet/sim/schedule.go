@@ -64,8 +64,7 @@ type Cut struct {
 
 // Round says who leads a view, the first, second and so on, and how messages of
 // that view are kept within sides; no sides is a whole network. Timeouts cross
-// once nobody has entered the view for [roundPatience] timeouts, so that rounds
-// always end.
+// once no view has begun for [roundPatience] timeouts, so that rounds always end.
 type Round struct {
 	Leader types.ValidatorIndex
 	Sides  []Side

@@ -33,7 +33,7 @@ type world struct {
 	set      *types.ValidatorSet
 	leaders  hotstuff.Schedule
 	replicas []*replica
-	entered  []time.Duration // when a replica last entered a round, by view
+	progress time.Duration // when a replica last entered a view
 	calm     bool
 	law      law
 	report   Report
@@ -76,7 +76,6 @@ func newWorld(s Schedule) *world {
 	}
 	if len(s.Rounds) > 0 {
 		w.leaders = turns{s.Rounds, w.leaders}
-		w.entered = make([]time.Duration, len(s.Rounds)+1)
 	}
 	w.law.votes = map[slot]hash.Hash{}
 	for i := range s.cores() {

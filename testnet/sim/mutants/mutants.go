@@ -62,7 +62,7 @@ var All = []Mutant{
 		Old: "if power < c.cfg.Validators.Quorum() {\n\t\treturn fmt.Errorf(\"%w: no quorum for the timeout", New: "if power == 0 {\n\t\treturn fmt.Errorf(\"%w: no quorum for the timeout",
 	},
 	{
-		Name: "does not verify certificates", File: "certificate.go", Laws: []string{block, fork},
+		Name: "does not verify certificates", File: "certificate.go", Laws: []string{block, fork, blame},
 		Old: "if !c.cfg.Scheme.VerifyAggregate(signed, qc.Signature) {", New: "if len(signed) == 0 {",
 	},
 	{
@@ -108,12 +108,12 @@ var All = []Mutant{
 		Old: "c.emit(Persist{Record{Timeout: &promise, Locked: c.locked, High: c.high}})", New: "_ = promise",
 	},
 	{
-		Name: "hides its highest certificate in timeouts", File: "pacemaker.go", Laws: []string{promise, block, fork},
+		Name: "hides its highest certificate in timeouts", File: "pacemaker.go", Laws: []string{stall, fork},
 		Old: "t.Signature = c.cfg.Scheme.Sign(types.TimeoutMessage(c.domain, c.view, c.high.View))",
 		New: "t.High = c.locked\n\t\tt.Signature = c.cfg.Scheme.Sign(types.TimeoutMessage(c.domain, c.view, t.High.View))",
 	},
 	{
-		Name: "decides on two phases instead of three", File: "rule.go", Laws: []string{fork},
+		Name: "decides on two phases instead of three", File: "rule.go", Laws: []string{fork, stall},
 		Old: "return first, second.Block.Justify", New: "return second, third.Block.Justify",
 	},
 	{
