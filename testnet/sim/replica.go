@@ -148,6 +148,7 @@ func (r *replica) crashNow() (Crash, bool) {
 func (r *replica) crash(c Crash) {
 	r.core = nil
 	r.timer++
+	r.w.report.Crashes++
 	// Execution lags: what was decided last may have to be decided again.
 	r.executed = r.executed[:max(1, len(r.executed)-c.Lag)]
 	r.w.at(r.w.now+c.Down, func() {

@@ -17,6 +17,7 @@ type Report struct {
 	Decided types.Height  // the least height decided by any honest replica
 	Healing time.Duration // from the end of chaos until everyone honest was live
 	Writes  []int         // to the vote log of each replica
+	Crashes int           // that happened
 	Trace   uint64        // over everything that happened: equal for equal schedules
 }
 
