@@ -30,7 +30,8 @@ func (l *liar) branch(v types.View) {
 		}
 		to := everybody
 		if l.chance(4) {
-			to &^= 1<<l.someone().id | 1<<l.someone().id
+			to &^= 1 << l.someone().id
+			to &^= 1 << l.someone().id
 		}
 		l.proposeOn(v, l.qcs[len(l.qcs)-back], tc, to)
 	}

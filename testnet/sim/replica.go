@@ -98,7 +98,7 @@ func (r *replica) kept(executed types.View) []hotstuff.Record {
 
 // receive takes what the network brings.
 func (r *replica) receive(ev hotstuff.Event) {
-	if r.liar != nil {
+	if r.liar != nil && r.core != nil {
 		r.liar.hear(ev)
 	}
 	r.step(ev)
@@ -168,7 +168,7 @@ func (r *replica) carryOut(effect hotstuff.Effect) {
 		if r.liar != nil {
 			r.liar.propose(e.Block)
 		} else {
-			w.toAll(r, hotstuff.Proposal{Block: e.Block})
+			w.toAll(r, hotstuff.Proposal(e))
 		}
 	case hotstuff.SendVote:
 		if r.liar == nil || r.liar.votes(e) {
