@@ -177,10 +177,13 @@ func (l *liar) propose(b *types.Block) {
 }
 
 // second makes a different block for the same view: beside the parent if a lost
-// view gives the excuse, else beside b.
+// view gives the excuse, else beside b; at times from the future.
 func (l *liar) second(b *types.Block) *types.Block {
 	h := b.BlockHeader
 	h.Time++
+	if l.chance(4) {
+		h.Time += 2 * maxDrift.Milliseconds()
+	}
 	for range l.w.rand.IntN(4) {
 		parent, known := l.core.Block(h.Justify.Block)
 		if h.Timeouts == nil || !known || parent.Height == 0 {

@@ -3,6 +3,7 @@ package sim
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/starlingmesh/starling/chain/consensus"
 	"github.com/starlingmesh/starling/chain/consensus/consensustest"
@@ -57,6 +58,8 @@ func (w *world) checkBlock(b, parent *types.Block) error {
 		return fmt.Errorf("proposed by validator %d, who does not lead view %d", b.Proposer, b.View)
 	case b.View <= parent.View || b.Justify.View != parent.View || b.Time <= parent.Time:
 		return errors.New("it does not come after its parent")
+	case time.UnixMilli(b.Time).After(w.latestClock().Add(maxDrift)):
+		return errors.New("it comes from the future of every honest clock")
 	case !w.validQC(b.Justify):
 		return errors.New("its parent is not certified")
 	case b.Timeouts == nil && b.View != parent.View+1:
@@ -65,6 +68,16 @@ func (w *world) checkBlock(b, parent *types.Block) error {
 		return errors.New("its timeout certificate is invalid")
 	}
 	return nil
+}
+
+// latestClock is the honest clock that is furthest ahead.
+func (w *world) latestClock() (latest time.Time) {
+	for r := range w.honest {
+		if t := r.clock(); t.After(latest) {
+			latest = t
+		}
+	}
+	return latest
 }
 
 // trace mixes an effect into the fingerprint of the run.

@@ -36,6 +36,7 @@ var All = []Mutant{
 	{
 		Name: "ignores its lock", File: "rule.go", Laws: []string{fork},
 		Old: "return b.Justify.View >= lock.View", New: "return true",
+		Quick: true,
 	},
 	{
 		Name: "never locks", File: "rule.go", Laws: []string{fork},
@@ -115,10 +116,12 @@ var All = []Mutant{
 	{
 		Name: "decides on two phases instead of three", File: "rule.go", Laws: []string{fork, stall},
 		Old: "return first, second.Block.Justify", New: "return second, third.Block.Justify",
+		Quick: true,
 	},
 	{
 		Name: "three-phase decides on views that are not consecutive", File: "rule.go", Laws: []string{fork},
 		Old: "if first == nil || third.Block.View != second.Block.View+1 || second.Block.View != first.Block.View+1 {", New: "if first == nil {",
+		Quick: true,
 	},
 	{
 		Name: "two-phase decides on views that are not consecutive", File: "rule.go", Laws: []string{fork, stall},
@@ -128,6 +131,10 @@ var All = []Mutant{
 		Name: "two-phase ignores what the timeout certificate proves", File: "rule.go", Laws: []string{fork},
 		Old: "return b.Timeouts != nil && b.Justify.View >= b.Timeouts.High.View", New: "return b.Timeouts != nil",
 		Quick: true,
+	},
+	{
+		Name: "votes for blocks from the future", File: "vote.go", Laws: []string{block},
+		Old: "time.UnixMilli(b.Time).Sub(c.now) <= c.cfg.MaxDrift", New: "!time.UnixMilli(b.Time).IsZero()",
 	},
 	{
 		Name: "two-phase needs no timeout certificate", File: "proposal.go", Laws: []string{block, fork},

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 
 	"github.com/starlingmesh/starling/testnet/sim"
 )
@@ -16,6 +17,8 @@ var (
 	first     = flag.Uint64("seed", 1, "the number of the first schedule")
 	shrink    = flag.Bool("shrink", true, "shrink what breaks a law to the least script")
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // The scripts are attacks that only one rule of the protocol stands against.
 func TestDirectedAttacksFail(t *testing.T) {
