@@ -43,6 +43,18 @@ test: ## run all tests, with the race detector where packages are concurrent
 sim: ## run SCHEDULES random schedules of the consensus simulator from SEED
 	$(GO) test ./testnet/sim -run TestRandomSchedules -v -timeout 30m -schedules $(SCHEDULES) -seed $(SEED)
 
+.PHONY: search
+search: ## search SCHEDULES Twins scenarios, lies, bad networks and crashes from SEED for a broken law
+	GOGC=400 $(GO) test ./testnet/sim/search -run 'TestDirected|TestNoSchedule' -v -timeout 60m -schedules $(SCHEDULES) -seed $(SEED)
+
+.PHONY: mutants
+mutants: ## check that the search finds every broken variant of the consensus core
+	$(GO) test ./testnet/sim/mutants -v -timeout 30m -all
+
+.PHONY: model
+model: ## check the formal model of the voting and locking rules with spin
+	chain/consensus/hotstuff/model/check
+
 .PHONY: chaos
 chaos: build ## kill -9 validators KILLS times under load, from SEED, and check that nothing is lost
 	$(BIN)/starling testnet chaos --kills $(KILLS) --seed $(SEED)

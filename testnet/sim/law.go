@@ -3,16 +3,29 @@ package sim
 import (
 	"errors"
 	"fmt"
-	"slices"
 
-	"github.com/starlingmesh/starling/canon"
 	"github.com/starlingmesh/starling/chain/consensus/hotstuff"
 	"github.com/starlingmesh/starling/chain/types"
 	"github.com/starlingmesh/starling/crypto/hash"
 )
 
-// ErrFork means that two honest replicas decided different blocks at a height.
-var ErrFork = errors.New("fork")
+// The laws. An error of [Run] is one of them.
+var (
+	// ErrFork means that two honest replicas decided different blocks at a height.
+	ErrFork = errors.New("fork")
+	// ErrOrder means that a replica decided blocks out of order.
+	ErrOrder = errors.New("decided out of order")
+	// ErrPromise means that an honest replica contradicted what it had said
+	// before, or said what was not on its disk.
+	ErrPromise = errors.New("promise broken")
+	// ErrBlock means that a block was decided which breaks the rules of blocks:
+	// certificates that do not verify, a proposer who did not lead.
+	ErrBlock = errors.New("invalid block decided")
+	// ErrBlame means that an honest replica was blamed.
+	ErrBlame = errors.New("the honest blamed")
+	// ErrStall means that the network did not become live in time.
+	ErrStall = errors.New("stall")
+)
 
 // law watches every effect of every honest replica.
 type law struct {
@@ -27,30 +40,50 @@ type slot struct {
 	view    types.View
 }
 
-func (l *law) fail(format string, args ...any) {
+func (l *law) fail(law error, format string, args ...any) {
 	if l.broken == nil {
-		l.broken = fmt.Errorf(format, args...)
+		l.broken = fmt.Errorf("%w: %s", law, fmt.Sprintf(format, args...))
 	}
 }
 
 func (l *law) observe(w *world, r *replica, effect hotstuff.Effect) {
-	w.report.Trace = hash.Sum("trace", w.report.Trace[:], canon.MustMarshal([]uint64{uint64(w.now), uint64(r.id)}), fmt.Appendf(nil, "%T", effect))
-	if r.liar {
+	w.trace(r, effect)
+	if r.faulty {
 		return
 	}
 	switch e := effect.(type) {
+	case hotstuff.Persist:
+		l.promise(r, e.Record)
 	case hotstuff.SendVote:
 		l.vote(r, e.Vote)
 	case hotstuff.BroadcastTimeout:
-		if e.Timeout.Vote != nil {
-			l.vote(r, *e.Timeout.Vote)
-		}
+		l.timeout(r, e.Timeout)
 	case hotstuff.Broadcast:
 		l.vote(r, types.Vote{Epoch: e.Block.Epoch, View: e.Block.View, Block: e.Block.Hash()})
 	case hotstuff.Decided:
-		l.decide(r, e.Block)
+		l.decide(w, r, e)
 	case hotstuff.Blame:
-		l.blame(w, e)
+		l.proof(w, r, e)
+		if e.From == "" && !w.faulty(e.Validator) {
+			l.fail(ErrBlame, "%s blames validator %d: %s", r, e.Validator, e.Reason)
+		}
+	}
+}
+
+// promise: each record on disk is of a later view than those before it, but that
+// a view voted in may be given up. It holds across crashes.
+func (l *law) promise(r *replica, rec hotstuff.Record) {
+	for i := len(r.records) - 1; i >= max(0, len(r.records)-2); i-- {
+		before := r.records[i]
+		if before.Epoch != rec.Epoch || before.Handover != nil || rec.Handover != nil {
+			break
+		}
+		if rec.View() < before.View() || rec.View() == before.View() && (rec.Timeout == nil || before.Timeout != nil) {
+			l.fail(ErrPromise, "%s promises something in view %d after view %d", r, rec.View(), before.View())
+		}
+		if rec.Locked.View < before.Locked.View || rec.High.View < before.High.View {
+			l.fail(ErrPromise, "%s forgets a certificate in view %d", r, rec.View())
+		}
 	}
 }
 
@@ -59,58 +92,79 @@ func (l *law) observe(w *world, r *replica, effect hotstuff.Effect) {
 func (l *law) vote(r *replica, v types.Vote) {
 	s := slot{r.id, v.Epoch, v.View}
 	if before, ok := l.votes[s]; ok && before != v.Block {
-		l.fail("replica %d voted twice in view %d", r.id, v.View)
+		l.fail(ErrPromise, "%s voted twice in view %d", r, v.View)
 	}
 	l.votes[s] = v.Block
-	for _, rec := range slices.Backward(r.records) {
-		if rec.Vote != nil && rec.Epoch == v.Epoch && rec.Vote.View == v.View {
-			if rec.Vote.Block != v.Block {
-				l.fail("replica %d shows another vote in view %d than it wrote down", r.id, v.View)
-			}
-			return
-		}
+	if rec := r.record(func(rec hotstuff.Record) bool {
+		return rec.Vote != nil && rec.Epoch == v.Epoch && rec.Vote.View == v.View
+	}); rec == nil || rec.Vote.Block != v.Block {
+		l.fail(ErrPromise, "%s shows a vote in view %d that is not on its disk", r, v.View)
 	}
-	l.fail("replica %d shows a vote in view %d that is not on its disk", r.id, v.View)
 }
 
-// decide: blocks come in order, and all replicas decide the same ones.
-func (l *law) decide(r *replica, b *types.Block) {
-	tip := r.executed[len(r.executed)-1].block
+// timeout: a replica gives up a view once, with one certificate, after it is on disk.
+func (l *law) timeout(r *replica, t types.Timeout) {
+	if rec := r.record(func(rec hotstuff.Record) bool {
+		return rec.Timeout != nil && rec.Epoch == t.Epoch && rec.View() == t.View
+	}); rec == nil || rec.Timeout.High.View != t.High.View {
+		l.fail(ErrPromise, "%s shows a timeout of view %d that is not on its disk", r, t.View)
+	}
+	if t.Vote != nil {
+		l.vote(r, *t.Vote)
+	}
+}
+
+// record finds the last record of a sort.
+func (r *replica) record(sort func(hotstuff.Record) bool) *hotstuff.Record {
+	for i := len(r.records) - 1; i >= 0; i-- {
+		if sort(r.records[i]) {
+			return &r.records[i]
+		}
+	}
+	return nil
+}
+
+// decide: blocks come in order, all replicas decide the same ones, and each is
+// certified by a quorum.
+func (l *law) decide(w *world, r *replica, e hotstuff.Decided) {
+	b, tip := e.Block, r.executed[len(r.executed)-1].block
 	if b.Height != tip.Height+1 || b.Parent() != tip.Hash() {
-		l.fail("replica %d decides height %d on top of height %d", r.id, b.Height, tip.Height)
+		l.fail(ErrOrder, "%s decides height %d on top of height %d", r, b.Height, tip.Height)
 		return
+	}
+	if e.Cert.Block != b.Hash() || e.Cert.View != b.View || !w.validQC(b.Epoch, e.Cert) {
+		l.fail(ErrBlock, "%s decides block %s without a certificate for it", r, b.Hash().Short())
 	}
 	switch i := int(b.Height) - 1; {
 	case i == len(l.chain):
 		l.chain = append(l.chain, b.Hash())
+		if err := w.checkBlock(b, tip); err != nil {
+			l.fail(ErrBlock, "%s decides block %s: %s", r, b.Hash().Short(), err)
+		}
 	case i > len(l.chain) || l.chain[i] != b.Hash():
-		l.fail("%w: replica %d decides block %s at height %d, others decided %s", ErrFork, r.id, b.Hash().Short(), b.Height, l.chain[i].Short())
+		l.fail(ErrFork, "%s decides block %s at height %d, others decided %s", r, b.Hash().Short(), b.Height, l.chain[i].Short())
+	}
+}
+
+// proof: evidence convinces whoever knows the validators, and never names anybody
+// honest.
+func (l *law) proof(w *world, r *replica, e hotstuff.Blame) {
+	if e.Evidence == nil {
+		return
+	}
+	w.report.Proofs++
+	if _, err := w.authority(e.Evidence.Epoch).CheckEvidence(e.Evidence); err != nil || !w.faulty(e.Evidence.Culprit) {
+		l.fail(ErrBlame, "%s proves a %s of validator %d, who is honest or not convicted by it: %v", r, e.Evidence.Offence, e.Evidence.Culprit, err)
 	}
 }
 
 // checkLive: within the calm time every honest replica decides what any had
-// decided before, and a few blocks more.
+// decided before, and a few blocks more: nothing decided is lost.
 func (l *law) checkLive(w *world, before types.Height) {
-	const more = 5
 	for r := range w.honest {
 		if r.height() < before+more {
-			l.fail("replica %d is at height %d; the network was at %d when it became timely and should be above %d", r.id, r.height(), before, before+more)
+			l.fail(ErrStall, "%s is at height %d; the network was at %d when it became timely and should be at %d", r, r.height(), before, before+more)
 			return
 		}
 	}
-}
-
-// blame: what is proven is true, and nobody honest is ever proven to have lied.
-func (l *law) blame(w *world, e hotstuff.Blame) {
-	if e.Evidence == nil {
-		return
-	}
-	culprit := w.replicas[w.members(e.Evidence.Epoch)[e.Evidence.Culprit]]
-	if !culprit.liar {
-		l.fail("replica %d is honest and accused of a %s", culprit.id, e.Evidence.Offence)
-	}
-	if _, err := w.authority(e.Evidence.Epoch).CheckEvidence(e.Evidence); err != nil {
-		l.fail("evidence against replica %d: %w", culprit.id, err)
-	}
-	w.report.Proofs++
 }

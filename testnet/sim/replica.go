@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -12,14 +13,16 @@ import (
 
 // replica is a core with its disk. The disk outlives crashes.
 type replica struct {
-	w    *world
-	id   int
-	self types.ValidatorIndex // in the present epoch, if it validates
-	liar bool
-	core *hotstuff.Core // nil while down
+	w      *world
+	id     int // its place in the world
+	self   types.ValidatorIndex
+	faulty bool // a liar or a twin: the laws do not hold for it
+	liar   *liar
+	core   *hotstuff.Core // nil while down
 
-	crashSoon bool // at the next record that is to be persisted
-	timer     int  // the timer set last; earlier ones are void
+	crashes []Crash // to come
+	writes  int     // to the vote log so far
+	timer   int     // the timer set last; earlier ones are void
 
 	// The disk.
 	records  []hotstuff.Record
@@ -32,12 +35,35 @@ type decided struct {
 	standing []byte
 }
 
-func newReplica(w *world, id int, liar bool) *replica {
+func newReplica(w *world, id int) *replica {
 	genesis := types.GenesisBlock(w.chain, w.start.UnixMilli())
-	return &replica{w: w, id: id, liar: liar, executed: []decided{{block: genesis, cert: types.GenesisQC(w.chain)}}}
+	r := &replica{w: w, id: id, self: types.ValidatorIndex(id), executed: []decided{{block: genesis, cert: types.GenesisQC(w.chain)}}}
+	if id >= w.Replicas {
+		r.self -= types.ValidatorIndex(w.Twins)
+	}
+	r.faulty = w.faulty(r.self)
+	if r.faulty && int(r.self) < w.Replicas-w.Twins {
+		r.liar = newLiar(r)
+	}
+	for _, c := range w.Crashes {
+		if c.Replica == id {
+			r.crashes = append(r.crashes, c)
+		}
+	}
+	slices.SortStableFunc(r.crashes, func(a, b Crash) int { return int(a.At - b.At) })
+	return r
 }
 
 func (r *replica) height() types.Height { return r.executed[len(r.executed)-1].block.Height }
+
+// clock is what the replica's clock says.
+func (r *replica) clock() time.Time {
+	t := r.w.start.Add(r.w.now)
+	if int(r.self) < len(r.w.Skews) {
+		t = t.Add(r.w.Skews[r.self])
+	}
+	return t
+}
 
 // boot starts the replica from its disk.
 func (r *replica) boot() {
@@ -48,17 +74,13 @@ func (r *replica) boot() {
 // begin runs a core for an epoch.
 func (r *replica) begin(epoch types.Epoch, root decided, h *types.Handover, records []hotstuff.Record) {
 	rule := r.w.Rule
-	if r.liar {
+	if r.liar != nil {
 		rule = credulous{rule}
 	}
 	cfg := hotstuff.Config{
-		Chain: r.w.chain, Epoch: epoch, Handover: h, Validators: r.w.set, Schedule: r.w.leaders, Rule: rule, Scheme: consensustest.Scheme{},
-		ViewTimeout: r.w.ViewTimeout, MaxViewTimeout: maxTimeouts * r.w.ViewTimeout, MaxDrift: time.Hour, Reputation: r.w.Reputation,
-	}
-	if i := slices.Index(r.w.members(epoch), r.id); i >= 0 {
-		r.self = types.ValidatorIndex(i)
-		self := r.self
-		cfg.Self, cfg.Scheme = &self, consensustest.Scheme{Self: self}
+		Chain: r.w.chain, Epoch: epoch, Handover: h, Validators: r.w.set, Schedule: r.w.leaders, Rule: rule,
+		Scheme: consensustest.Scheme{Self: r.self}, Self: &r.self, Reputation: r.w.Reputation > 0,
+		ViewTimeout: r.w.ViewTimeout, MaxViewTimeout: maxTimeouts * r.w.ViewTimeout, MaxDrift: maxDrift,
 	}
 	if r.w.EpochBlocks > 0 {
 		cfg.Last = r.w.params.LastOf(epoch)
@@ -68,10 +90,10 @@ func (r *replica) begin(epoch types.Epoch, root decided, h *types.Handover, reco
 	}
 	core, err := hotstuff.New(cfg, hotstuff.Restored{Root: root.block, Cert: root.cert, Records: records, Standing: root.standing})
 	if err != nil {
-		r.w.law.fail("replica %d does not start again: %w", r.id, err)
+		r.w.law.fail(ErrStall, "%s does not start again: %s", r, err)
 		return
 	}
-	if !r.liar {
+	if !r.faulty {
 		r.w.report.Epochs = max(r.w.report.Epochs, epoch)
 	}
 	r.core = core
@@ -100,6 +122,14 @@ func (r *replica) kept(executed *types.Block) []hotstuff.Record {
 	return r.records[first:]
 }
 
+// receive takes what the network brings.
+func (r *replica) receive(ev hotstuff.Event) {
+	if r.liar != nil && r.core != nil {
+		r.liar.hear(ev)
+	}
+	r.step(ev)
+}
+
 // step feeds the core and carries out what it wants. A crash cuts the effects
 // short, before or after the record that was to be persisted.
 func (r *replica) step(ev hotstuff.Event) {
@@ -108,13 +138,17 @@ func (r *replica) step(ev hotstuff.Event) {
 	}
 	r.w.report.Steps++
 	core := r.core
-	for _, effect := range core.Step(r.w.start.Add(r.w.now), ev) {
-		if p, ok := effect.(hotstuff.Persist); ok && r.crashSoon {
-			if r.w.rand.IntN(2) == 0 {
-				r.records = append(r.records, p.Record)
+	for _, effect := range core.Step(r.clock(), ev) {
+		p, write := effect.(hotstuff.Persist)
+		if write {
+			r.writes++
+			if c, now := r.crashNow(); now {
+				if c.OnDisk {
+					r.carryOut(p)
+				}
+				r.crash(c)
+				return
 			}
-			r.crash()
-			return
 		}
 		r.carryOut(effect)
 		if r.core != core {
@@ -123,15 +157,27 @@ func (r *replica) step(ev hotstuff.Event) {
 	}
 }
 
-func (r *replica) crash() {
-	r.core, r.crashSoon = nil, false
-	r.timer++
-	// Execution lags: what was decided last may have to be decided again.
-	if lag := r.w.rand.IntN(3); lag < len(r.executed) {
-		r.executed = r.executed[:len(r.executed)-lag]
+// crashNow reports whether this write to the vote log is one to crash at.
+func (r *replica) crashNow() (Crash, bool) {
+	if len(r.crashes) == 0 || r.w.now < r.crashes[0].At {
+		return Crash{}, false
 	}
-	down := time.Duration(r.w.rand.Int64N(int64(800 * time.Millisecond)))
-	r.w.at(r.w.now+down, func() {
+	c := r.crashes[0]
+	if c.Nth > 0 {
+		r.crashes[0].Nth--
+		return Crash{}, false
+	}
+	r.crashes = r.crashes[1:]
+	return c, true
+}
+
+func (r *replica) crash(c Crash) {
+	r.core = nil
+	r.timer++
+	r.w.report.Crashes++
+	// Execution lags: what was decided last may have to be decided again.
+	r.executed = r.executed[:max(1, len(r.executed)-c.Lag)]
+	r.w.at(r.w.now+c.Down, func() {
 		if r.core == nil {
 			r.boot()
 		}
@@ -145,21 +191,22 @@ func (r *replica) carryOut(effect hotstuff.Effect) {
 	case hotstuff.Persist:
 		r.records = append(r.records, e.Record)
 	case hotstuff.Broadcast:
-		r.propose(e.Block)
+		if r.liar != nil {
+			r.liar.propose(e.Block)
+		} else {
+			w.toAll(r, hotstuff.Proposal(e))
+		}
 	case hotstuff.SendVote:
-		if !r.liar || w.rand.IntN(3) > 0 {
-			w.send(r.id, w.members(e.Vote.Epoch)[e.To], hotstuff.VoteIn{Vote: e.Vote})
+		if r.liar == nil || r.liar.votes(e) {
+			w.toValidator(r, e.To, hotstuff.VoteIn{Vote: e.Vote})
 		}
 	case hotstuff.BroadcastTimeout:
-		r.toOthers(hotstuff.TimeoutIn(e))
+		if r.liar != nil {
+			e = r.liar.timeout(e)
+		}
+		w.toAll(r, hotstuff.TimeoutIn(e))
 	case hotstuff.SetTimer:
-		r.timer++
-		set := r.timer
-		w.at(w.now+e.After, func() {
-			if r.timer == set {
-				r.step(hotstuff.TimerFired{View: e.View})
-			}
-		})
+		r.setTimer(e)
 	case hotstuff.BuildPayload:
 		txs := [][]byte{{byte(e.View), byte(e.View >> 8), byte(r.id)}}
 		w.at(w.now+time.Millisecond, func() {
@@ -172,44 +219,43 @@ func (r *replica) carryOut(effect hotstuff.Effect) {
 	case hotstuff.EpochEnded:
 		r.timer++
 		r.begin(e.Epoch+1, r.executed[len(r.executed)-1], e.Handover, r.records)
+	case hotstuff.EnterView:
+		r.entered(e.View)
 	}
 }
 
-func (r *replica) toOthers(ev hotstuff.Event) {
-	for _, other := range r.w.replicas {
-		if other != r {
-			r.w.send(r.id, other.id, ev)
-		}
-	}
-}
-
-// fetch asks one holder, drawn at random, who answers after two delays.
-func (r *replica) fetch(e hotstuff.Fetch) {
-	other := r.w.replicas[r.w.rand.IntN(len(r.w.replicas))]
-	if other == r {
-		return
-	}
-	r.w.at(r.w.now+r.w.delay(), func() {
-		if blocks := other.serve(e.Block, e.Above); len(blocks) > 0 {
-			r.w.send(other.id, r.id, hotstuff.Blocks{Blocks: blocks})
+func (r *replica) setTimer(e hotstuff.SetTimer) {
+	r.timer++
+	set := r.timer
+	r.w.at(r.w.now+e.After, func() {
+		if r.timer == set {
+			r.step(hotstuff.TimerFired{View: e.View})
 		}
 	})
 }
 
-// serve lists the ancestors of a block, and the block, above a height.
-func (r *replica) serve(h hash.Hash, above types.Height) []*types.Block {
-	if r.core == nil {
-		return nil
+// entered notes that a view has begun, and ends the chaos after the last.
+func (r *replica) entered(v types.View) {
+	w := r.w
+	if r.liar != nil {
+		r.liar.enter(v)
 	}
-	undecided := r.core.Undecided(h)
-	var blocks []*types.Block
-	for _, d := range r.executed {
-		if d.block.Height > above {
-			blocks = append(blocks, d.block)
-		}
-		if d.block.Hash() == h {
-			return blocks
-		}
+	if len(w.Rounds) == 0 {
+		return
 	}
-	return append(blocks, undecided...)
+	w.progress = w.now
+	if v > types.View(len(w.Rounds)) {
+		w.calm = w.calm || !r.faulty
+	}
 }
+
+// lag is how long the replica keeps its messages back.
+func (r *replica) lag() time.Duration {
+	if r.liar == nil || !r.w.Tricks.Has(Delay) || r.w.rand.IntN(2) == 0 {
+		return 0
+	}
+	return r.w.ViewTimeout - min(r.w.ViewTimeout, time.Duration(r.w.rand.Int64N(int64(20*time.Millisecond))))
+}
+
+// String names the replica in reports.
+func (r *replica) String() string { return fmt.Sprintf("replica %s", r.w.name(r.id)) }

@@ -6,8 +6,6 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/starlingmesh/starling/chain/consensus"
-	"github.com/starlingmesh/starling/chain/consensus/consensustest"
 	"github.com/starlingmesh/starling/chain/consensus/hotstuff"
 	"github.com/starlingmesh/starling/chain/types"
 	"github.com/starlingmesh/starling/crypto/hash"
@@ -15,11 +13,14 @@ import (
 
 // Report is what a run came to.
 type Report struct {
-	Steps   int          // events handled by cores
-	Decided types.Height // the least height decided by any honest replica
-	Epochs  types.Epoch  // begun by any honest replica
-	Proofs  int          // of offences, each as often as somebody found it
-	Trace   hash.Hash    // over everything that happened: equal for equal schedules
+	Steps   int           // events handled by cores
+	Decided types.Height  // the least height decided by any honest replica
+	Healing time.Duration // from the end of chaos until everyone honest was live
+	Writes  []int         // to the vote log of each replica
+	Crashes int           // that happened
+	Epochs  types.Epoch   // begun by anybody honest
+	Proofs  int           // of offences, each as often as somebody found it
+	Trace   uint64        // over everything that happened: equal for equal schedules
 }
 
 // world is one running experiment.
@@ -32,10 +33,10 @@ type world struct {
 	seq      uint64
 	chain    hash.Hash
 	params   types.Params
-	set      *types.ValidatorSet // of any epoch: all have one power
+	set      *types.ValidatorSet
 	leaders  hotstuff.Schedule
 	replicas []*replica
-	side     []int // of the partition, per replica; all zero when whole
+	progress time.Duration // when a replica last entered a view
 	calm     bool
 	law      law
 	report   Report
@@ -44,103 +45,73 @@ type world struct {
 // Run carries out a schedule. The error names the law that was broken.
 func Run(s Schedule) (Report, error) {
 	w := newWorld(s)
-	for i := range w.replicas {
-		w.replicas[i].boot()
+	for _, r := range w.replicas {
+		r.boot()
 	}
-	w.plan()
-	w.runUntil(s.Chaos)
-	if w.law.broken == nil {
-		w.heal()
-		before := w.highest()
-		w.runUntil(s.Chaos + s.Calm)
-		w.law.checkLive(w, before)
+	w.runUntil(w.Chaos, func() bool { return w.calm })
+	w.heal()
+	before, healed := types.Height(len(w.law.chain)), w.now
+	w.runUntil(w.now+w.Calm, func() bool { return w.live(before) })
+	w.law.checkLive(w, before)
+	w.report.Decided, w.report.Healing = w.lowest(), w.now-healed
+	for _, r := range w.replicas {
+		w.report.Writes = append(w.report.Writes, r.writes)
 	}
-	w.report.Decided = w.lowest()
 	if w.law.broken != nil {
-		return w.report, fmt.Errorf("%s at %s: %w", s, w.now, w.law.broken)
+		return w.report, fmt.Errorf("at %s: %w", w.now, w.law.broken)
 	}
 	return w.report, nil
 }
 
 func newWorld(s Schedule) *world {
-	members := make([]types.Validator, s.members())
+	members := make([]types.Validator, s.Replicas)
 	for i := range members {
 		members[i].Power = 1
 	}
 	set, err := types.NewValidatorSet(members)
 	if err != nil {
-		panic(err) // a schedule has 1 to types.MaxValidators replicas
+		panic(err) // a schedule has 1 to 64 replicas
 	}
+	chain := hash.Sum("sim")
 	w := &world{
 		Schedule: s, rand: rand.New(rand.NewPCG(s.Seed, 0x5eed)), start: time.UnixMilli(1_700_000_000_000),
-		chain: hash.Sum("sim"), set: set, leaders: hotstuff.NewRoundRobin(set), side: make([]int, s.Replicas),
+		chain: chain, set: set, leaders: hotstuff.NewRoundRobin(set),
 	}
-	if s.EpochBlocks > 0 {
-		w.params.EpochBlocks = s.EpochBlocks
+	if len(s.Rounds) > 0 {
+		w.leaders = turns{s.Rounds, w.leaders}
 	}
+	w.params.EpochBlocks = uint64(s.EpochBlocks)
 	w.law.votes = map[slot]hash.Hash{}
-	for i := range s.Replicas {
-		w.replicas = append(w.replicas, newReplica(w, i, i >= s.Replicas-s.Liars))
+	for i := range s.cores() {
+		w.replicas = append(w.replicas, newReplica(w, i))
 	}
 	return w
 }
 
-// plan spreads crashes and partitions over the time of chaos.
-func (w *world) plan() {
-	at := func() time.Duration { return time.Duration(w.rand.Int64N(int64(w.Chaos))) }
-	for range w.Crashes {
-		r := w.replicas[w.rand.IntN(len(w.replicas))]
-		w.at(at(), func() { r.crashSoon = true })
-	}
-	for range w.Partitions {
-		begin := at()
-		length := time.Duration(w.rand.Int64N(int64(time.Second)))
-		sides := 2 + w.rand.IntN(2)
-		w.at(begin, func() {
-			for i := range w.side {
-				w.side[i] = w.rand.IntN(sides)
-			}
-		})
-		w.at(begin+length, func() { clear(w.side) })
-	}
-}
-
-// members lists the replicas that validate in an epoch, by index: one more is left
-// out from epoch to epoch.
-func (w *world) members(e types.Epoch) []int {
-	out := make([]int, 0, w.Replicas)
-	for i := range w.Replicas {
-		if w.Schedule.members() == w.Replicas || i != int(uint64(e)%uint64(w.Replicas)) {
-			out = append(out, i)
-		}
-	}
-	return out
-}
-
-// authority checks the certificates of an epoch.
-func (w *world) authority(e types.Epoch) *consensus.Authority {
-	return &consensus.Authority{Chain: w.chain, Epoch: e, Validators: w.set, Scheme: consensustest.Scheme{}}
-}
-
-// heal ends all faults but the liars.
+// heal ends all faults but the liars' and the twins'.
 func (w *world) heal() {
 	w.calm = true
-	clear(w.side)
 	for _, r := range w.replicas {
-		r.crashSoon = false
+		r.crashes = nil
 		if r.core == nil {
 			r.boot()
 		}
 	}
 }
 
-func (w *world) runUntil(end time.Duration) {
+// runUntil lets things happen until a time, or until enough is the case.
+func (w *world) runUntil(end time.Duration, enough func() bool) {
 	for len(w.queue) > 0 && w.queue[0].at <= end && w.law.broken == nil {
+		if enough() {
+			return
+		}
 		next := heap.Pop(&w.queue).(occurrence)
 		w.now = next.at
 		next.do()
 	}
-	w.now = end
+	if w.law.broken == nil {
+		w.now = end
+	}
 }
 
 // at has something happen at a time.
@@ -149,44 +120,23 @@ func (w *world) at(t time.Duration, do func()) {
 	heap.Push(&w.queue, occurrence{at: max(t, w.now), seq: w.seq, do: do})
 }
 
-// send has an event arrive at a replica, if the network is so kind. The event
-// reaches whatever incarnation runs then.
-func (w *world) send(from, to int, ev hotstuff.Event) {
-	copies := 1
-	if !w.calm {
-		if w.rand.IntN(100) < w.Loss || w.side[from] != w.side[to] {
-			copies--
-		}
-		if w.rand.IntN(100) < w.Duplicate {
-			copies++
-		}
-	}
-	for range copies {
-		w.at(w.now+w.delay(), func() { w.replicas[to].step(ev) })
-	}
-}
-
-func (w *world) delay() time.Duration {
-	return time.Millisecond/2 + time.Duration(w.rand.Int64N(int64(w.Delay)))
-}
-
 func (w *world) honest(yield func(*replica) bool) {
 	for _, r := range w.replicas {
-		if !r.liar && !yield(r) {
+		if !r.faulty && !yield(r) {
 			return
 		}
 	}
 }
 
-func (w *world) highest() (top types.Height) {
-	for r := range w.honest {
-		top = max(top, r.height())
-	}
-	return top
-}
+// more is how many blocks beyond what was decided before show that a replica lives.
+const more = 5
+
+// live reports whether every honest replica has decided what anybody had decided
+// before, and a few blocks more.
+func (w *world) live(before types.Height) bool { return w.lowest() >= before+more }
 
 func (w *world) lowest() types.Height {
-	low := w.highest()
+	low := types.Height(len(w.law.chain))
 	for r := range w.honest {
 		low = min(low, r.height())
 	}

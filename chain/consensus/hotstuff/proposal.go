@@ -91,8 +91,6 @@ func (c *Core) checkHeader(b *types.Block) error {
 	switch {
 	case b.Chain != c.cfg.Chain:
 		return fmt.Errorf("proposal for chain %s", b.Chain.Short())
-	case !c.cfg.Reputation && b.Proposer != c.cfg.Schedule.Leader(b.View):
-		return fmt.Errorf("proposal in view %d by validator %d, who does not lead it", b.View, b.Proposer)
 	case b.Justify.View >= b.View:
 		return fmt.Errorf("proposal in view %d is justified by view %d", b.View, b.Justify.View)
 	case b.Timeouts == nil && b.Justify.View+1 != b.View, b.Timeouts != nil && b.Justify.View+1 == b.View && !c.cfg.Reputation:
@@ -205,7 +203,13 @@ func (c *Core) epochOf(qc types.QC) types.Epoch {
 }
 
 // fetchMissing asks again for what the replica needs to go on.
-func (c *Core) fetchMissing() { c.fetchAncestor(c.high) }
+func (c *Core) fetchMissing() {
+	if c.proven != nil {
+		c.fetchAncestor(c.proven.cert) // its signers have the block
+		return
+	}
+	c.fetchAncestor(c.high)
+}
 
 // build asks for a payload if it is this replica's turn to propose.
 func (c *Core) build() {

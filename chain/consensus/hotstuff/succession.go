@@ -42,12 +42,9 @@ func (c *Core) onSuccessor(last types.QC, h *types.Handover) {
 		return
 	}
 	c.proven = &ending{cert: last, handover: h}
-	if c.high.View < last.View {
-		c.high = last // its signers have the block
-	}
 	c.endIfProven()
 	if c.done == nil {
-		c.fetchAncestor(last)
+		c.fetchMissing()
 	}
 }
 
