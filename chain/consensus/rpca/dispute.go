@@ -104,6 +104,7 @@ func (c *Core) onTxSet(s *TxSet) {
 	}
 	if size <= 2*c.cfg.MaxBytes && s.Len() <= 2*c.cfg.MaxTxs {
 		c.sets[s.ID()] = s
+		c.dropSets()
 	}
 }
 

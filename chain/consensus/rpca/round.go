@@ -132,6 +132,7 @@ func (c *Core) position(set *TxSet, closing int64) {
 	p.Signature = c.cfg.Scheme.Sign(p.Message(c.cfg.Chain))
 	c.sets[set.ID()] = set
 	c.round.own = &p
+	c.dropSets()
 	c.emit(Persist{Record{Position: &p}})
 	c.emit(BroadcastPosition{p})
 }
