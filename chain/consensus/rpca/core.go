@@ -52,6 +52,7 @@ type Core struct {
 	now     time.Time
 	out     []Effect
 	halted  bool
+	heard   bool // a full validation that was not counted yet
 
 	tree    *tree
 	recent  map[types.Height]hash.Hash // final ledgers, the last few
@@ -258,4 +259,6 @@ func (c *Core) blocks(n *node) []*types.Block {
 }
 
 // Holds counts the transaction sets and undecided ledgers that are in memory.
-func (c *Core) Holds() (sets, ledgers int) { return len(c.sets), len(c.tree.byHash) + len(c.fetch.chain) }
+func (c *Core) Holds() (sets, ledgers int) {
+	return len(c.sets), len(c.tree.byHash) + len(c.fetch.chain)
+}

@@ -130,15 +130,19 @@ func (c *Core) onLedgers(e Ledgers) {
 	for len(blocks) > 0 && c.tree.get(blocks[0].Hash()) != nil {
 		blocks = blocks[1:]
 	}
+	before := c.fetched()
 	if len(blocks) == 0 || !c.chainOn(blocks) {
 		c.settle()
 		return
 	}
+	grown := c.fetched() > before
 	if c.link() {
 		c.settle()
 	}
-	c.fetch.at = time.Time{}
-	c.refetch()
+	if grown { // more of the same at once, rather than with the next tick
+		c.fetch.at = time.Time{}
+		c.refetch()
+	}
 }
 
 // chainOn adds served ledgers to the chain, or begins a new one with them.

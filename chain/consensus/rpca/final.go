@@ -36,6 +36,10 @@ func (c *Core) finalise() {
 // certify makes certificates of the full validations that are a quorum, and
 // notices if one contradicts what is final.
 func (c *Core) certify() {
+	if !c.heard {
+		return
+	}
+	c.heard = false
 	for _, v := range c.ballots() {
 		root := c.tree.root.block
 		if v.Height <= root.Height {
@@ -59,6 +63,7 @@ func (c *Core) certify() {
 		aggregate, bad := c.cfg.Scheme.Combine(v.Message(c.cfg.Chain), shares)
 		for _, i := range bad { // cannot be if the driver did its part
 			c.voices[i].drop(v.Height)
+			c.heard = true
 			c.emit(Blame{Validator: i, Reason: "validation with a forged signature"})
 		}
 		if len(bad) == 0 {
@@ -107,8 +112,8 @@ func (c *Core) decide(n *node) {
 		c.recent[m.block.Height] = h
 		delete(c.recent, m.block.Height-finalsKept)
 	}
+	height, parent := n.block.Height, n.parent
 	c.tree.reroot(n)
-	height := n.block.Height
 	for h, qc := range c.certs {
 		if types.Height(qc.View) <= height {
 			delete(c.certs, h)
@@ -117,7 +122,12 @@ func (c *Core) decide(n *node) {
 	c.own = slices.DeleteFunc(c.own, func(v Validation) bool { return v.Height <= height })
 	c.fetch.trim(height)
 	if !c.working.extends(n) {
-		c.turn(n)
+		// What a quorum validated this node may validate too, and so help others
+		// who have not heard so many yet.
+		switched := c.working != parent
+		c.working = n
+		c.validate(n)
+		c.enter(false, switched)
 	}
 }
 

@@ -49,7 +49,7 @@ func (c *Core) hear(v Validation) bool {
 			c.emit(Blame{Validator: v.Voter, Reason: "two full validations of one height"})
 			return false
 		case noted:
-			news = true
+			news, c.heard = true, true
 		}
 	}
 	if voice.last == nil || v.after(*voice.last) {

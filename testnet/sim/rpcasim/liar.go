@@ -1,8 +1,6 @@
 package rpcasim
 
 import (
-	"time"
-
 	"github.com/starlingmesh/starling/chain/consensus/consensustest"
 	"github.com/starlingmesh/starling/chain/consensus/rpca"
 	"github.com/starlingmesh/starling/chain/types"
@@ -97,61 +95,13 @@ func (n *node) overhear(ev rpca.Event) {
 		return
 	}
 	v := n.full(in.Validation.Height, in.Validation.Block)
+	if n.echoed[v.Block] {
+		return // or two liars would never stop
+	}
+	n.echoed[v.Block] = true
 	for _, other := range n.w.nodes {
 		if other != n && n.w.rand.IntN(2) == 0 {
 			n.w.send(n.self, other.self, rpca.ValidationIn{Validation: v})
 		}
 	}
-}
-
-// split has the last of five nodes keep the other four apart: the clocks of
-// nodes 0 and 1 round to another close time than those of 2 and 3. While the
-// threshold is low the liar gives each half a majority for its own time. At the
-// last threshold that three of five reach, it wins one node over to the time of
-// the first half, so late that the fourth one's threshold is out of reach. Then
-// it supports the three just enough that they stay, with a transaction set of
-// its own so that they never agree, and denies it to the fourth. It keeps
-// within the rules but for telling each another story.
-func (w *world) split() {
-	liar := w.nodes[4]
-	const last = 60 // percent: three of five
-	junk := rpca.NewTxSet([][]byte{[]byte("junk")})
-	liar.sets[junk.ID()] = junk
-	var act func()
-	act = func() {
-		if w.calm {
-			return // it has stopped
-		}
-		w.seq++
-		first := position(w.nodes[0])
-		for i, victim := range w.nodes[:4] {
-			own := position(victim)
-			if own == nil || first == nil || own.Parent != first.Parent {
-				continue
-			}
-			say := *own
-			if other := w.nodes[5-max(i, 2)]; i >= 2 && victim.core.Support() == last && other.core.Support() > last {
-				if p := position(other); p != nil && p.Close != first.Close {
-					say.Close = first.Close
-				}
-			}
-			say.Seq, say.Set, say.Voter = w.seq, junk.ID(), liar.self
-			victim.step(rpca.PositionIn{Position: say})
-		}
-		w.at(w.now+time.Millisecond, act)
-	}
-	act()
-}
-
-// position is the latest one that a node wrote down, if its round is on.
-func position(n *node) *rpca.Position {
-	if n.core == nil || n.core.Phase() != rpca.Establish || len(n.records) == 0 {
-		return nil
-	}
-	for i := len(n.records) - 1; i >= 0; i-- {
-		if p := n.records[i].Position; p != nil {
-			return p
-		}
-	}
-	return nil
 }

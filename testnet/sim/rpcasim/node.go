@@ -27,6 +27,7 @@ type node struct {
 	// A liar's: the sets and ledgers that it made up.
 	sets   map[hash.Hash]*rpca.TxSet
 	forged map[hash.Hash]*types.Block
+	echoed map[hash.Hash]bool
 
 	// The disk.
 	records  []rpca.Record
@@ -39,12 +40,9 @@ type final struct {
 }
 
 func newNode(w *world, self types.ValidatorIndex, liar bool) *node {
-	n := &node{w: w, self: self, liar: liar, sets: map[hash.Hash]*rpca.TxSet{}, forged: map[hash.Hash]*types.Block{}}
+	n := &node{w: w, self: self, liar: liar, sets: map[hash.Hash]*rpca.TxSet{}, forged: map[hash.Hash]*types.Block{}, echoed: map[hash.Hash]bool{}}
 	if w.Skew > 0 {
 		n.skew = time.Duration(w.rand.Int64N(int64(w.Skew)))
-	}
-	if w.Clocks != nil {
-		n.skew = w.Clocks[self]
 	}
 	n.executed = []final{{block: types.GenesisBlock(w.chain, w.start.UnixMilli()), cert: types.GenesisQC(w.chain)}}
 	return n

@@ -17,8 +17,8 @@ type Schedule struct {
 	// Liars is how many nodes, the last ones, equivocate, withhold and vote for
 	// everything.
 	Liars int
-	// Splitter makes the last node a liar that does nothing but keep the votes
-	// of the others split.
+	// Splitter makes the last of five nodes a liar that does nothing but keep the
+	// votes of the others split.
 	Splitter bool
 	// Chaos is how long faults happen, Calm how long the network then is timely.
 	Chaos, Calm time.Duration
@@ -26,10 +26,8 @@ type Schedule struct {
 	// longest delay of a message, each drawn evenly.
 	Loss, Duplicate int
 	Delay           time.Duration
-	// Skew is by how much clocks differ at most, drawn for each node; Clocks
-	// gives them instead.
-	Skew   time.Duration
-	Clocks []time.Duration
+	// Skew is by how much clocks differ at most, drawn for each node.
+	Skew time.Duration
 	// Crashes and Partitions are how many happen during Chaos. Cut separates
 	// the first so many nodes from the others for all of Chaos.
 	Crashes, Partitions, Cut int

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/starlingmesh/starling/chain/consensus/rpca"
@@ -49,12 +50,12 @@ func Run(s Schedule) (Report, error) {
 		return Report{}, err
 	}
 	for _, n := range w.nodes {
-		n.boot()
+		w.at(time.Duration(w.rand.Int64N(int64(timing().Tick))), n.boot)
 	}
 	w.plan()
 	w.traffic()
 	if s.Splitter {
-		w.split()
+		(&splitter{w: w, liar: w.nodes[len(w.nodes)-1]}).act()
 	}
 	w.runUntil(s.Chaos)
 	w.report.Calm = w.highest()
@@ -121,17 +122,24 @@ func (w *world) traffic() {
 		return
 	}
 	w.at(w.now+w.Every, func() {
-		w.txs++
-		tx := binary.BigEndian.AppendUint64(nil, w.txs)
-		first := w.nodes[w.rand.IntN(len(w.nodes))]
-		first.pool = append(first.pool, tx)
-		for _, other := range w.nodes {
-			if other != first {
-				w.deliver(first.self, other.self, func() { other.pool = append(other.pool, tx) })
-			}
-		}
+		w.submit(w.nodes[w.rand.IntN(len(w.nodes))])
 		w.traffic()
 	})
+}
+
+// submit hands a new transaction to nodes, who pass it on.
+func (w *world) submit(to ...*node) []byte {
+	w.txs++
+	tx := binary.BigEndian.AppendUint64(nil, w.txs)
+	for _, n := range to {
+		n.pool = append(n.pool, tx)
+	}
+	for _, other := range w.nodes {
+		if !slices.Contains(to, other) {
+			w.deliver(to[0].self, other.self, func() { other.pool = append(other.pool, tx) })
+		}
+	}
+	return tx
 }
 
 // heal ends all faults but the equivocation of liars.
