@@ -76,7 +76,7 @@ func (n *node) boot() {
 	}
 	core, err := rpca.New(rpca.Config{
 		Chain: n.w.chain, Validators: n.w.set, Scheme: consensustest.Scheme{Self: n.self}, Self: &n.self, List: n.list(),
-		Order: canonical, MaxBytes: 400, MaxTxs: 50, Quorum: n.w.Quorum, Timing: timing(),
+		Order: canonical, MaxBytes: 40_000, MaxTxs: 5000, Quorum: n.w.Quorum, Timing: timing(),
 	}, rpca.Restored{Root: n.executed[len(n.executed)-1].block, Records: n.records})
 	if err != nil {
 		n.w.law.fail("node %d does not start again: %w", n.self, err)

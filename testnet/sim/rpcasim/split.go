@@ -24,6 +24,7 @@ type splitter struct {
 	tx   []byte  // the disputed one; nil between rounds
 	outs []*node // who closed without it
 	last *node   // of these, who is to be won over
+	lost [4]uint64
 }
 
 // reachable is the highest threshold that three of five reach.
@@ -43,8 +44,9 @@ func (s *splitter) act() {
 	s.choose(honest)
 	w.seq++
 	for _, victim := range honest {
-		if p := position(honest[0]); p != nil && s.tx != nil {
-			s.tell(victim, *p)
+		stuck := victim.core.Phase() == rpca.Establish && victim.core.Support() == 80 && victim != s.last
+		if s.tx != nil && !stuck {
+			s.tell(victim, *position(s.outs[0]))
 		}
 	}
 }
@@ -52,8 +54,31 @@ func (s *splitter) act() {
 // choose begins a split when two nodes closed the ledger, and decides who of them
 // is to be won over: the one whose threshold rises later.
 func (s *splitter) choose(honest []*node) {
-	fresh := func(n *node) bool { return n.core.Phase() == rpca.Establish && n.core.Support() < 80 }
-	closed := slices.DeleteFunc(slices.Clone(honest), func(n *node) bool { return !fresh(n) })
+	open, closed := 0, []*node{}
+	for _, n := range honest {
+		switch {
+		case n.core.Phase() == rpca.Open:
+			open++
+			if n.core.LostRounds() > s.lost[n.self] {
+				// What it had to drop before would now be in its set, and be agreed on.
+				s.lost[n.self] = n.core.LostRounds()
+				s.w.submit(n)
+			}
+		case n.core.Support() < 80:
+			closed = append(closed, n)
+		}
+	}
+	if open == len(honest) && s.outs != nil {
+		// A node that was here before closes as soon as it hears anything.
+		s.tx, s.last = []byte{}, nil
+		for _, n := range honest[:2] {
+			s.tell(n, *position(n))
+			if n.core.Phase() == rpca.Establish {
+				closed = append(closed, n)
+			}
+		}
+		s.tx = nil
+	}
 	switch {
 	case len(closed) == 0:
 		s.tx, s.last = nil, nil

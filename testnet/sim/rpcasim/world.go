@@ -18,6 +18,7 @@ type Report struct {
 	Steps    int          // events handled by cores
 	Decided  types.Height // the least height final at any honest node
 	Calm     types.Height // the highest when the network became timely
+	Lowest   types.Height // the least then
 	Txs      int          // transactions in final ledgers
 	Lost     uint64       // rounds that honest nodes gave up
 	Switched int          // times that an honest node changed its branch
@@ -58,7 +59,7 @@ func Run(s Schedule) (Report, error) {
 		(&splitter{w: w, liar: w.nodes[len(w.nodes)-1]}).act()
 	}
 	w.runUntil(s.Chaos)
-	w.report.Calm = w.highest()
+	w.report.Calm, w.report.Lowest = w.highest(), w.lowest()
 	if w.law.broken == nil {
 		w.heal()
 		w.runUntil(s.Chaos + s.Calm)
