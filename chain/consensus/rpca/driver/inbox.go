@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/starlingmesh/starling/chain/consensus/rpca"
-	"github.com/starlingmesh/starling/chain/types"
 	"github.com/starlingmesh/starling/crypto/hash"
 )
 
@@ -87,7 +86,7 @@ func (d *Driver) List(l rpca.TrustedList) error {
 
 // Lists are the published trusted lists that are known, the own one included.
 // Kept over a restart, they are what [Config.Published] wants.
-func (d *Driver) Lists() []rpca.TrustedList { return d.lists.all(d.cfg.Core.Validators) }
+func (d *Driver) Lists() []rpca.TrustedList { return d.lists.all() }
 
 // Overlaps compares the own list with all known ones, for display.
 func (d *Driver) Overlaps() (out []rpca.Overlap) {
@@ -96,6 +95,3 @@ func (d *Driver) Overlaps() (out []rpca.Overlap) {
 	}
 	return out
 }
-
-// known says whether there is such a validator.
-func known(set *types.ValidatorSet, i types.ValidatorIndex) bool { return set.Power(i) > 0 }

@@ -35,7 +35,7 @@ func newLists(cfg Config) (*lists, error) {
 	if cfg.AllowOverlap {
 		return ls, nil
 	}
-	return ls, rpca.CheckOverlap(ls.trusted, ls.all(ls.set))
+	return ls, rpca.CheckOverlap(ls.trusted, ls.all())
 }
 
 // learn notes a list and says whether it is new. The own one is never replaced.
@@ -43,7 +43,7 @@ func (ls *lists) learn(l rpca.TrustedList) bool {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	before, have := ls.known[l.Validator]
-	if !known(ls.set, l.Validator) || ls.self != nil && *ls.self == l.Validator || have && before.Version >= l.Version {
+	if ls.set.Power(l.Validator) == 0 || ls.self != nil && *ls.self == l.Validator || have && before.Version >= l.Version {
 		return false
 	}
 	ls.known[l.Validator] = l
@@ -59,10 +59,11 @@ func (ls *lists) own() (rpca.TrustedList, bool) {
 	return ls.known[*ls.self], true
 }
 
-func (ls *lists) all(set *types.ValidatorSet) (out []rpca.TrustedList) {
+// all lists what is known in order of validators.
+func (ls *lists) all() (out []rpca.TrustedList) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
-	for i := range set.All() {
+	for i := range ls.set.All() {
 		if l, ok := ls.known[i]; ok {
 			out = append(out, l)
 		}

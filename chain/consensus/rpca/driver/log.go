@@ -37,11 +37,16 @@ func (d *Driver) persist(r rpca.Record) error {
 	return nil
 }
 
-// trim cuts the vote log behind the last executed ledger: what is final but not
-// executed may exist nowhere else. The newer half stays in any case, since it
-// holds the highest promise of each sort.
+// trim cuts the vote log behind the last executed ledger: what was validated
+// above it must not be contradicted however long nothing becomes final. The newer
+// half stays in any case, since it holds the highest promise of each sort.
 func (d *Driver) trim() error {
 	executed := types.Height(d.cfg.Chain.ExecutedView()) // a ledger's view is its height
+	for _, r := range d.cfg.Restored.Records {
+		if r.Height() > executed {
+			return nil
+		}
+	}
 	keep := len(d.logged) / 2
 	for i, p := range d.logged {
 		if p.height > executed {
