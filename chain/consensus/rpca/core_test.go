@@ -615,6 +615,20 @@ func TestNothingFinalIsUndone(t *testing.T) {
 	}
 }
 
+func TestLateAnswerAboutFinalLedgersIsNoContradiction(t *testing.T) {
+	b := newBench(t, 5)
+	one := b.child(b.genesis, "1")
+	two := b.child(one, "2")
+	three := b.child(two, "3")
+	b.full(two, 1, 2, 3, 4)
+	b.serve(one, two)
+	require.Equal(t, two.Hash(), b.core.Root().Hash())
+	b.full(three, 1, 2, 3, 4)
+	b.serve(one, two, three)
+	require.Empty(t, all[Halt](b.last))
+	require.Equal(t, []hash.Hash{three.Hash()}, b.decided())
+}
+
 func TestObserverFollowsAndSignsNothing(t *testing.T) {
 	b := newBench(t, 5)
 	b.cfg.Self = nil

@@ -127,7 +127,7 @@ func (c *Core) onLedgers(e Ledgers) {
 			c.certs[l.Block.Hash()] = *l.Cert
 		}
 	}
-	for len(blocks) > 0 && c.tree.get(blocks[0].Hash()) != nil {
+	for len(blocks) > 0 && (blocks[0].Height <= c.tree.root.block.Height || c.tree.get(blocks[0].Hash()) != nil) {
 		blocks = blocks[1:]
 	}
 	before := c.fetched()
@@ -169,7 +169,7 @@ func (c *Core) chainOn(blocks []*types.Block) bool {
 // and yet are certified.
 func (c *Core) contradiction(blocks []*types.Block) {
 	root := c.tree.root.block
-	if blocks[0].Height > root.Height+1 {
+	if blocks[0].Height != root.Height+1 || blocks[0].Parent() == root.Hash() {
 		return
 	}
 	for _, b := range blocks {
