@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// validate says that a quorum agreed on n: fully, if no earlier promise stands
-// against it.
+// validate says that a quorum agreed on n, which this node or somebody honest saw:
+// fully, if no earlier promise stands against it.
 func (c *Core) validate(n *node) {
 	if c.cfg.Self == nil {
 		return
@@ -116,9 +116,11 @@ func (c *Core) preferred() *node {
 	return n
 }
 
-// follow turns to the preferred branch. A child of the working ledger that others
-// made sooner is left to the own round for a while, so that this node can
-// validate it too.
+// follow turns to the preferred branch, and validates what it finds there: more
+// work on it than may be faulty, so somebody honest saw agreement on it. Without
+// that a node that is always a little late would never validate anything, and
+// with others down nothing would become final. A child of the working ledger is
+// left to the own round for a while.
 func (c *Core) follow() {
 	to := c.preferred()
 	switch {
@@ -136,14 +138,10 @@ func (c *Core) follow() {
 			return
 		}
 	}
-	c.turn(to)
-}
-
-// turn makes n the working ledger, though this node saw no agreement on it.
-func (c *Core) turn(n *node) {
-	c.working = n
-	c.partial()
-	c.enter(false, true)
+	switched := to.parent != c.working
+	c.working = to
+	c.validate(to)
+	c.enter(false, switched)
 }
 
 // retreat finds where to go when a round expired: back to where the branch of

@@ -55,9 +55,9 @@ func DecodePosition(data []byte) (Position, error) {
 }
 
 // Validation is one validator's signed statement about the ledger that it works
-// on. A full one says: I saw agreement on Block, of this height; enough of them
-// make it final, and a validator signs at most one a height, each higher than
-// all statements before. A partial one is never counted towards finality. It
+// on. A full one says: a quorum agreed on Block, of this height, as I saw or as
+// too many say for all of them to lie. Enough of them make it final, and a
+// validator signs at most one a height, each higher than all statements before. A partial one is never counted towards finality. It
 // says: I shall sign no full one of this height or below, and work on Block.
 type Validation struct {
 	_         struct{} `cbor:",toarray"`

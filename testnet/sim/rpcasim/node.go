@@ -115,7 +115,7 @@ func (n *node) crash() {
 	n.core, n.crashSoon = nil, false
 	n.timer++
 	if n.w.Amnesia {
-		n.records = nil
+		n.records = slices.DeleteFunc(n.records, func(r rpca.Record) bool { return r.Validation != nil })
 	}
 	// Execution lags: what was decided last may have to be decided again.
 	if lag := n.w.rand.IntN(3); lag < len(n.executed) {

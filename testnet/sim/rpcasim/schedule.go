@@ -33,8 +33,8 @@ type Schedule struct {
 	Crashes, Partitions, Cut int
 	// Every is the time between two transactions.
 	Every time.Duration
-	// Quorum replaces the 80% if it is not 0, and Amnesia has nodes lose their
-	// vote log in a crash: both must be found out.
+	// Quorum replaces the 80% if it is not 0, and Amnesia has nodes forget in a
+	// crash what they validated: both must be found out.
 	Quorum  int
 	Amnesia bool
 }
