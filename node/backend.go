@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -42,7 +43,7 @@ func (n *Node) Events() *events.Hub { return n.hub }
 func (b backend) Status() api.Status {
 	engine, mem, last := b.engine.Status(), b.intake.Stats(), b.lastBlock.Load()
 	s := api.Status{
-		Engine: b.genesis.Engine + " " + b.genesis.Rule, Version: b.version,
+		Engine: strings.TrimSpace(b.genesis.Engine + " " + b.genesis.Rule), Version: b.version,
 		PeerID: b.host.ID().String(), Addresses: b.host.FullAddrs(), Peers: len(b.host.Network().Peers()),
 		Height: uint64(max(engine.DecidedHeight, last.height)), Head: last.hash, HeadTime: time.UnixMilli(last.time),
 		View: uint64(engine.View), StateHeight: b.state.Version(), StateRoot: b.state.Root(),
@@ -100,7 +101,7 @@ func (b backend) Validators() []api.Validator {
 		out = append(out, api.Validator{
 			Index: int(i), Name: v.Name, Power: v.Power, Identity: v.Identity, Key: hex.EncodeToString(v.Key),
 			Self: id == b.host.ID(), Connected: id == b.host.ID() || b.host.Network().Connectedness(id) == network.Connected,
-			Leader: i == leader,
+			Leader: i == leader && b.trust == nil,
 		})
 	}
 	return out

@@ -75,6 +75,7 @@ type received struct {
 	serve    func(context.Context, sync.Request) (sync.Response, error)
 	chain    hash.Hash
 	params   types.Params
+	leaders  bool // the engine has leaders, and so proposals and timeouts
 }
 
 const (
@@ -96,22 +97,10 @@ func (m *mesh) join(network string, in received) error {
 	if m.checked, err = lru.New[hash.Hash, struct{}](4096); err != nil {
 		return err
 	}
-	block := canon.Codec[*types.Block]{
-		Encode: func(b *types.Block) ([]byte, error) { return b.Raw(), nil },
-		Decode: types.DecodeBlock,
-	}
-	if m.proposals, err = gossip.Join(m.gossip, gossip.Spec[*types.Block]{
-		Name: "proposal", Codec: block, PerSecond: 200, Handle: in.proposal,
-		Validate: func(_ context.Context, _ peer.ID, b *types.Block) gossip.Verdict { return m.judgeProposal(in, b) },
-	}); err != nil {
-		return err
-	}
-	if m.timeouts, err = gossip.Join(m.gossip, gossip.Spec[types.Timeout]{
-		Name: "timeout", Codec: canon.CBOR[types.Timeout](), PerSecond: 500, Repeats: true,
-		Handle:   func(_ peer.ID, t types.Timeout) { in.timeout(t) },
-		Validate: func(_ context.Context, _ peer.ID, t types.Timeout) gossip.Verdict { return m.judgeTimeout(in, t) },
-	}); err != nil {
-		return err
+	if in.leaders {
+		if err := m.joinLeaders(in); err != nil {
+			return err
+		}
 	}
 	if m.txs, err = gossip.Join(m.gossip, gossip.Spec[[][]byte]{
 		Name: "transactions", Codec: canon.CBOR[[][]byte](), PerSecond: 500, Repeats: true,
@@ -147,6 +136,28 @@ func (m *mesh) join(network string, in received) error {
 	m.stopServing = rpc.Serve(m.host, m.blocks, m.log, func(ctx context.Context, _ peer.ID, req sync.Request) (sync.Response, error) {
 		return in.serve(ctx, req)
 	})
+	return nil
+}
+
+// joinLeaders sets up the topics of an engine with leaders.
+func (m *mesh) joinLeaders(in received) (err error) {
+	block := canon.Codec[*types.Block]{
+		Encode: func(b *types.Block) ([]byte, error) { return b.Raw(), nil },
+		Decode: types.DecodeBlock,
+	}
+	if m.proposals, err = gossip.Join(m.gossip, gossip.Spec[*types.Block]{
+		Name: "proposal", Codec: block, PerSecond: 200, Handle: in.proposal,
+		Validate: func(_ context.Context, _ peer.ID, b *types.Block) gossip.Verdict { return m.judgeProposal(in, b) },
+	}); err != nil {
+		return err
+	}
+	if m.timeouts, err = gossip.Join(m.gossip, gossip.Spec[types.Timeout]{
+		Name: "timeout", Codec: canon.CBOR[types.Timeout](), PerSecond: 500, Repeats: true,
+		Handle:   func(_ peer.ID, t types.Timeout) { in.timeout(t) },
+		Validate: func(_ context.Context, _ peer.ID, t types.Timeout) gossip.Verdict { return m.judgeTimeout(in, t) },
+	}); err != nil {
+		return err
+	}
 	return nil
 }
 

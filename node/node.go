@@ -76,7 +76,8 @@ type Node struct {
 	attestations *consensus.Attestations
 	votes        *journal.Journal
 	ordering     *ordering
-	engine       *driver.Driver
+	engine       consensus.Engine
+	trust        *trust // nil unless the engine is RPCA
 	host         *p2p.Host
 	mesh         *mesh
 	syncer       *chainsync.Syncer
@@ -234,6 +235,40 @@ func (n *Node) openEngine(Keys) error {
 	if n.votes, err = journal.Open(filepath.Join(n.cfg.Home, voteLogDir), journal.Options{Label: n.chain, SegmentBytes: voteSegment}); err != nil {
 		return fmt.Errorf("vote log: %w", err)
 	}
+	if err := n.startEngine(root); err != nil {
+		return err
+	}
+	n.syncer = chainsync.New(chainsync.Config{
+		Peers: n.mesh, Engine: n.engine, Logger: n.log.With("component", "sync"),
+		Backlog: func() int { return len(n.executor.Pending()) },
+		Decided: func() types.Height { return n.engine.Status().DecidedHeight },
+	})
+	n.mesh.want, n.mesh.own, n.mesh.accuse = n.syncer.Want, n.attestations.Own, n.evidence.accuse
+	server := &chainsync.Server{
+		Store: n.store, Executed: func() types.Height { return types.Height(n.state.Version()) },
+		Pending: n.executor.Pending, Undecided: n.engine.Undecided,
+	}
+	if n.trust != nil {
+		if err := n.trust.joinTrust(n.networkName()); err != nil {
+			return err
+		}
+	}
+	return n.mesh.join(n.networkName(), received{
+		leaders:  n.trust == nil,
+		proposal: n.ordering.proposal, timeout: n.engine.Timeout, vote: n.engine.Vote, attest: n.attestations.Add,
+		txs: n.intake.Gossiped, evidence: n.evidence.add, now: func() (types.Epoch, types.View) { s := n.engine.Status(); return s.Epoch, s.View },
+		serve: server.Serve, chain: n.chain, params: n.genesis.Params,
+	})
+}
+
+// startEngine makes the engine that the genesis names. It does not run yet.
+func (n *Node) startEngine(root consensus.Decision) (err error) {
+	if n.genesis.Engine == types.EngineRPCA {
+		if n.trust, err = newTrust(n, root); err == nil {
+			n.engine = n.trust.engine
+		}
+		return err
+	}
 	records, err := driver.Replay(n.votes.Replay)
 	if err != nil {
 		return err
@@ -251,21 +286,7 @@ func (n *Node) openEngine(Keys) error {
 		BlockInterval: n.cfg.Consensus.BlockInterval, IdleInterval: n.cfg.Consensus.EmptyBlockInterval, OnView: n.ordering.viewBegan, Now: n.clock,
 		Epochs: n.epochs,
 	})
-	n.syncer = chainsync.New(chainsync.Config{
-		Peers: n.mesh, Engine: n.engine, Logger: n.log.With("component", "sync"),
-		Backlog: func() int { return len(n.executor.Pending()) },
-		Decided: func() types.Height { return n.engine.Status().DecidedHeight },
-	})
-	n.mesh.want, n.mesh.own, n.mesh.accuse = n.syncer.Want, n.attestations.Own, n.evidence.accuse
-	server := &chainsync.Server{
-		Store: n.store, Executed: func() types.Height { return types.Height(n.state.Version()) },
-		Pending: n.executor.Pending, Undecided: n.engine.Undecided,
-	}
-	return n.mesh.join(n.networkName(), received{
-		proposal: n.ordering.proposal, timeout: n.engine.Timeout, vote: n.engine.Vote, attest: n.attestations.Add,
-		txs: n.intake.Gossiped, evidence: n.evidence.add, now: func() (types.Epoch, types.View) { s := n.engine.Status(); return s.Epoch, s.View },
-		serve: server.Serve, chain: n.chain, params: n.genesis.Params,
-	})
+	return nil
 }
 
 // recallStateCert takes up the newest state certificate among the last blocks,
@@ -308,6 +329,9 @@ func (n *Node) Run(ctx context.Context) error {
 	group.Go(func() error { return n.orHalt(n.executor.Run(engineCtx)) })
 	group.Go(func() error {
 		n.awaitQuorum(engineCtx)
+		if n.trust != nil {
+			n.trust.begun.Store(true)
+		}
 		return n.orHalt(n.engine.Run(engineCtx))
 	})
 	group.Go(func() error { return n.api.Serve(ctx) })
@@ -357,7 +381,7 @@ func (n *Node) awaitQuorum(ctx context.Context) {
 	for {
 		var power uint64
 		for i, v := range (backend{n}).Validators() {
-			if v.Connected && (v.Self || slices.Contains(n.mesh.proposals.Peers(), n.epochs.present().peers[i])) {
+			if v.Connected && (v.Self || slices.Contains(n.mesh.txs.Peers(), n.epochs.present().peers[i])) {
 				power += v.Power
 			}
 		}
@@ -414,6 +438,9 @@ func (n *Node) Close() error {
 			if err := n.api.Close(); !errors.Is(err, net.ErrClosed) {
 				errs = append(errs, err)
 			}
+		}
+		if n.trust != nil && n.trust.stopServing != nil {
+			n.trust.stopServing()
 		}
 		if n.mesh != nil {
 			errs = append(errs, n.mesh.close())

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 
 	"github.com/starlingmesh/starling/chain/consensus/hotstuff/driver"
+	rpcadriver "github.com/starlingmesh/starling/chain/consensus/rpca/driver"
 	"github.com/starlingmesh/starling/chain/exec"
 	"github.com/starlingmesh/starling/chain/journal"
 	"github.com/starlingmesh/starling/chain/ledger"
@@ -144,6 +145,13 @@ func (a *Audited) readVoteLogs(l *Layout, honest int) error {
 		if err != nil {
 			return fmt.Errorf("%w: %s: %w", ErrAudit, NodeName(i), err)
 		}
+		if l.Genesis.Engine == types.EngineRPCA {
+			err := errors.Join(a.readValidations(NodeName(i), log), log.Close())
+			if err != nil {
+				return err
+			}
+			continue
+		}
 		records, err := driver.Replay(log.Replay)
 		if err := errors.Join(err, log.Close()); err != nil {
 			return fmt.Errorf("%w: %s: %w", ErrAudit, NodeName(i), err)
@@ -164,6 +172,27 @@ func (a *Audited) readVoteLogs(l *Layout, honest int) error {
 			}
 			voted[at] = r.Vote.Block
 		}
+	}
+	return nil
+}
+
+// readValidations checks that a log of the RPCA engine holds no two full
+// validations of one height.
+func (a *Audited) readValidations(name string, log *journal.Journal) error {
+	records, err := rpcadriver.Replay(log.Replay)
+	if err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrAudit, name, err)
+	}
+	validated := map[types.Height]hash.Hash{}
+	for _, r := range records {
+		if r.Validation == nil || !r.Validation.Full {
+			continue
+		}
+		a.Votes++
+		if before, ok := validated[r.Validation.Height]; ok && before != r.Validation.Block {
+			return fmt.Errorf("%w: %s VALIDATED TWICE at height %d", ErrAudit, name, r.Validation.Height)
+		}
+		validated[r.Validation.Height] = r.Validation.Block
 	}
 	return nil
 }

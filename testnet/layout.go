@@ -78,6 +78,9 @@ func NodeName(i int) string { return fmt.Sprintf("node%d", i) }
 // Prepare lays a network out in dir, or takes up the one that is there; its
 // shape must then be the wanted one.
 func Prepare(dir string, want Shape) (*Layout, error) {
+	if want.Engine == types.EngineRPCA {
+		want.Rule, want.EpochBlocks = "", 0
+	}
 	l := &Layout{Dir: dir}
 	g, err := types.ReadGenesis(l.GenesisPath())
 	switch {

@@ -41,8 +41,11 @@ func (o Options) Validate() error {
 	if o.Nodes < 1 || o.Nodes > 64 {
 		faults = append(faults, fmt.Errorf("--nodes %d: want 1 to 64", o.Nodes))
 	}
-	if o.Engine != "hotstuff" {
-		faults = append(faults, fmt.Errorf("--engine %q is not known: use hotstuff", o.Engine))
+	if o.Engine != types.EngineHotStuff && o.Engine != types.EngineRPCA {
+		faults = append(faults, fmt.Errorf("--engine %q is not known: use %s or %s", o.Engine, types.EngineHotStuff, types.EngineRPCA))
+	}
+	if o.Engine == types.EngineRPCA && o.Liars > 0 {
+		faults = append(faults, errors.New("--equivocate: hotstuff only"))
 	}
 	if o.Rule != "three-phase" && o.Rule != "two-phase" {
 		faults = append(faults, fmt.Errorf("--rule %q is not known: use three-phase or two-phase", o.Rule))

@@ -40,12 +40,18 @@ type Genesis struct {
 	Network       string           `json:"network"`        // shown to people, and part of topic and protocol names
 	AddressPrefix string           `json:"address_prefix"` // of bech32m addresses
 	Created       int64            `json:"created_ms"`     // milliseconds since 1970
-	Engine        string           `json:"engine"`         // consensus engine: "hotstuff"
-	Rule          string           `json:"rule"`           // of the engine: "three-phase" or "two-phase"
+	Engine        string           `json:"engine"`         // consensus engine: EngineHotStuff or EngineRPCA
+	Rule          string           `json:"rule"`           // of hotstuff: "three-phase" or "two-phase"; empty for others
 	Params        Params           `json:"params"`
 	Validators    []Validator      `json:"validators"`
 	Accounts      []GenesisAccount `json:"accounts"`
 }
+
+// The engines that a genesis may name.
+const (
+	EngineHotStuff = "hotstuff"
+	EngineRPCA     = "rpca"
+)
 
 // Params are the rules that every node must apply alike.
 type Params struct {
@@ -156,11 +162,17 @@ func (g *Genesis) Validate() error {
 	if !ValidPrefix(g.AddressPrefix) {
 		fault("address_prefix %q: want 1 to 16 lower-case letters or digits, beginning with a letter", g.AddressPrefix)
 	}
-	if g.Engine != "hotstuff" {
-		fault("engine %q is not known: use \"hotstuff\"", g.Engine)
-	}
-	if g.Rule != "three-phase" && g.Rule != "two-phase" {
-		fault("rule %q is not known: use \"three-phase\" or \"two-phase\"", g.Rule)
+	switch g.Engine {
+	case EngineHotStuff:
+		if g.Rule != "three-phase" && g.Rule != "two-phase" {
+			fault("rule %q is not known: use \"three-phase\" or \"two-phase\"", g.Rule)
+		}
+	case EngineRPCA:
+		if g.Rule != "" || g.Params.EpochBlocks != 0 {
+			fault("engine rpca has no rule and no epochs: leave rule empty and params.epoch_blocks 0")
+		}
+	default:
+		fault("engine %q is not known: use %q or %q", g.Engine, EngineHotStuff, EngineRPCA)
 	}
 	faults = append(faults, g.Params.validate()...)
 	faults = append(faults, g.validateAccounts()...)

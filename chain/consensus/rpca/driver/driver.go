@@ -206,7 +206,7 @@ func (d *Driver) answer() rpca.Event {
 		return nil
 	}
 	d.payload = nil
-	txs, _ := d.cfg.Chain.Payload(e.Undecided)
+	txs := d.cfg.Chain.Payload(e.Undecided).Txs
 	// Until something is final after a start, people wait to see that it works.
 	hurry := d.cfg.Chain.Hurry() || d.core.Root().Height == d.begun
 	return rpca.Payload{Parent: e.Parent, Txs: txs, Hurry: hurry}
@@ -220,10 +220,6 @@ func (*Driver) Vote(types.Vote) {}
 
 // Timeout implements [consensus.Engine]: there are none here.
 func (*Driver) Timeout(types.Timeout) {}
-
-// Leader implements [consensus.Engine]: nobody leads, so it names validator 0,
-// as every ledger's proposer field does.
-func (*Driver) Leader(types.View) types.ValidatorIndex { return 0 }
 
 // Fetched implements [consensus.Engine]: ledgers without certificates.
 func (d *Driver) Fetched(from string, blocks []*types.Block) {
@@ -240,7 +236,8 @@ func (d *Driver) Undecided(ctx context.Context, h hash.Hash) (blocks []*types.Bl
 	return blocks
 }
 
-// Status implements [consensus.Engine]. View is the height of the ledger that is
+// Status implements [consensus.Engine]. Nobody leads, so it names validator 0, as
+// every ledger's proposer field does. View is the height of the ledger that is
 // being made, HighQC that of the last final one, LostViews counts expired rounds.
 func (d *Driver) Status() consensus.Status { return *d.status.Load() }
 

@@ -148,7 +148,8 @@ func (n *node) Hurry() bool              { return false }
 func (n *node) ExecutedView() types.View { return 0 }
 func (n *node) Pending() <-chan struct{} { return n.pending }
 
-func (n *node) Payload(undecided []*types.Block) (txs [][]byte, _ *types.StateCert) {
+func (n *node) Payload(undecided []*types.Block) types.Payload {
+	var txs [][]byte
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, tx := range n.work {
@@ -156,7 +157,7 @@ func (n *node) Payload(undecided []*types.Block) (txs [][]byte, _ *types.StateCe
 			txs = append(txs, tx)
 		}
 	}
-	return txs, nil
+	return types.Payload{Txs: txs}
 }
 
 func holds(b *types.Block, tx []byte) bool {
