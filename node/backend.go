@@ -48,8 +48,8 @@ func (b backend) Status() api.Status {
 		View: uint64(engine.View), StateHeight: b.state.Version(), StateRoot: b.state.Root(),
 		Syncing: len(b.executor.Pending()) > behind, MempoolTxs: mem.Txs, MempoolBytes: mem.Bytes, Started: b.started,
 	}
-	if b.self != nil {
-		s.Validator = b.committee.Set().At(*b.self).Name
+	if seat := b.epochs.present(); seat.self != nil {
+		s.Validator = seat.Set().At(*seat.self).Name
 	}
 	return s
 }
@@ -67,7 +67,7 @@ func (b backend) Health() api.Health {
 	if n := len(b.executor.Pending()); n > behind {
 		h.Reasons = append(h.Reasons, fmt.Sprintf("catching up: %d blocks wait for execution", n))
 	}
-	if len(b.host.Network().Peers()) == 0 && b.committee.Set().Len() > 1 {
+	if len(b.host.Network().Peers()) == 0 && b.epochs.present().Set().Len() > 1 {
 		h.Reasons = append(h.Reasons, "no peer is connected: check p2p.bootstrap")
 	}
 	h.Ready = len(h.Reasons) == 0
@@ -77,13 +77,14 @@ func (b backend) Health() api.Health {
 // Peers implements api.Node.
 func (b backend) Peers() []api.Peer {
 	out := []api.Peer{}
+	set := b.epochs.present().Set()
 	for _, p := range b.host.Peers() {
 		one := api.Peer{
 			ID: p.ID.String(), Address: p.Addr.String(), Inbound: p.Inbound, Agent: p.Agent,
 			LatencyMS: float64(p.Latency.Microseconds()) / 1000, Since: p.Since,
 		}
-		if i, ok := b.committee.Set().IndexOf(p.ID); ok {
-			one.Validator = b.committee.Set().At(i).Name
+		if i, ok := set.IndexOf(p.ID); ok {
+			one.Validator = set.At(i).Name
 		}
 		out = append(out, one)
 	}
@@ -93,9 +94,9 @@ func (b backend) Peers() []api.Peer {
 // Validators implements api.Node.
 func (b backend) Validators() []api.Validator {
 	out := []api.Validator{}
-	leader := b.engine.Status().Leader
-	for i, v := range b.committee.Set().All() {
-		id := b.mesh.peers[i]
+	leader, seat := b.engine.Status().Leader, b.epochs.present()
+	for i, v := range seat.Set().All() {
+		id := seat.peers[i]
 		out = append(out, api.Validator{
 			Index: int(i), Name: v.Name, Power: v.Power, Identity: v.Identity, Key: hex.EncodeToString(v.Key),
 			Self: id == b.host.ID(), Connected: id == b.host.ID() || b.host.Network().Connectedness(id) == network.Connected,
@@ -253,6 +254,12 @@ func (b backend) Proof(_ context.Context, a types.Address) (api.ProofRecord, err
 		rec.Exists, rec.Balance, rec.Sequence, rec.NextSequence = true, account.Balance, account.Sequence, account.Sequence
 	}
 	return rec, nil
+}
+
+// EpochEnd implements api.Ledger.
+func (b backend) EpochEnd(_ context.Context, e types.Epoch) ([]byte, error) {
+	end, err := b.store.EpochEnd(uint64(e))
+	return end, notFound(err, fmt.Sprintf("epoch %d has not ended, as far as this node has executed", e))
 }
 
 // Submit implements api.Submitter.

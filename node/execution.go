@@ -20,6 +20,8 @@ func (n *Node) executed(x exec.Executed) error {
 	for _, d := range x.Result.Defects {
 		n.log.Error("invariant broken by a transaction: this is a defect of this program", "tx", d.Tx.String(), "error", d.Err)
 	}
+	n.epochs.executed(b.Height)
+	n.evidence.executed(b)
 	n.intake.Executed(b.Height, x.Result.Accounts())
 	if len(b.Txs) > 0 {
 		n.ordering.lastPaid.Store(uint64(b.Height))
@@ -39,7 +41,7 @@ func (n *Node) tell(x exec.Executed) {
 	n.metrics.height.Set(float64(b.Height))
 	n.metrics.txs.Add(float64(len(b.Txs)))
 	n.hub.Publish(events.Block{
-		Height: uint64(b.Height), Hash: b.Hash(), View: uint64(b.View), Proposer: n.committee.Set().At(b.Proposer).Name,
+		Height: uint64(b.Height), Hash: b.Hash(), View: uint64(b.View), Proposer: n.epochs.name(b.Epoch, b.Proposer),
 		Txs: len(b.Txs), Time: time.UnixMilli(b.Time), DecideMS: took,
 	})
 	final := make([]hash.Hash, 0, len(x.Result.Receipts))

@@ -34,9 +34,7 @@ type ballot struct {
 // consensus.Network for the engine and sync.Peers for the syncer.
 type mesh struct {
 	log       *slog.Logger
-	committee *consensus.Committee
-	self      *types.ValidatorIndex
-	peers     []peer.ID // of the validators, by index
+	epochs    *epochs
 	host      *p2p.Host
 	discovery *dht.Discovery
 	gossip    *gossip.Gossip
@@ -44,16 +42,25 @@ type mesh struct {
 	proposals *gossip.Topic[*types.Block]
 	timeouts  *gossip.Topic[types.Timeout]
 	txs       *gossip.Topic[[][]byte]
+	evidence  *gossip.Topic[types.Evidence]
 	ballots   *rpc.Mailbox[ballot]
 	blocks    rpc.Protocol[sync.Request, sync.Response]
 	// stopServing waits for the requests that are being answered.
 	stopServing func()
 
 	outbox  chan func(context.Context) error // what is to be gossiped
-	seen    *lru.Cache[types.View, int]      // proposals relayed, by view
+	seen    *lru.Cache[turn, int]            // proposals relayed
 	checked *lru.Cache[hash.Hash, struct{}]  // timeouts whose signature was checked
 	want    func(sync.Want)
 	own     func() []types.Attestation
+	accuse  func(types.Evidence)
+}
+
+// turn is a chance to propose.
+type turn struct {
+	epoch    types.Epoch
+	view     types.View
+	proposer types.ValidatorIndex
 }
 
 // received is what the node does with what comes in.
@@ -63,8 +70,8 @@ type received struct {
 	vote     func(types.Vote)
 	attest   func(types.Attestation)
 	txs      func(ctx context.Context, raws [][]byte) (fresh bool, bad bool)
-	leader   func(types.View) types.ValidatorIndex
-	view     func() types.View
+	evidence func(types.Evidence) gossip.Verdict
+	now      func() (types.Epoch, types.View)
 	serve    func(context.Context, sync.Request) (sync.Response, error)
 	chain    hash.Hash
 	params   types.Params
@@ -83,7 +90,7 @@ const (
 func (m *mesh) join(network string, in received) error {
 	var err error
 	m.outbox = make(chan func(context.Context) error, outboxSize)
-	if m.seen, err = lru.New[types.View, int](4096); err != nil {
+	if m.seen, err = lru.New[turn, int](4096); err != nil {
 		return err
 	}
 	if m.checked, err = lru.New[hash.Hash, struct{}](4096); err != nil {
@@ -121,6 +128,13 @@ func (m *mesh) join(network string, in received) error {
 	}); err != nil {
 		return err
 	}
+	if m.evidence, err = gossip.Join(m.gossip, gossip.Spec[types.Evidence]{
+		Name: "evidence", Codec: canon.CBOR[types.Evidence](), PerSecond: 20,
+		Handle:   func(peer.ID, types.Evidence) {}, // taken by the validator
+		Validate: func(_ context.Context, _ peer.ID, ev types.Evidence) gossip.Verdict { return in.evidence(ev) },
+	}); err != nil {
+		return err
+	}
 	m.ballots = rpc.NewMailbox(m.host, rpc.Letters[ballot]{
 		ID: protocol.ID("/starling/" + network + "/vote/1"), Codec: canon.CBOR[ballot](), MaxSize: ballotBytes, PerSecond: 500,
 		Handle: func(from peer.ID, b ballot) { m.receiveBallot(in, from, b) },
@@ -136,58 +150,85 @@ func (m *mesh) join(network string, in received) error {
 	return nil
 }
 
+// outdated says that a message of an epoch and view need not be relayed any more.
+func outdated(in received, e types.Epoch, v types.View) bool {
+	epoch, view := in.now()
+	return e < epoch || e == epoch && v+viewsBehind < view
+}
+
 // judgeProposal is what every relaying node checks: cheap, and enough that only
-// the leader of a view can make others work.
+// validators can make others work, each with few blocks a view. Whether the
+// proposer leads the view is for the engine to say, who knows the block's ancestors.
 func (m *mesh) judgeProposal(in received, b *types.Block) gossip.Verdict {
-	if b.View+viewsBehind < in.view() {
+	if outdated(in, b.Epoch, b.View) {
 		return gossip.Ignore
 	}
 	size := 0
 	for _, tx := range b.Txs {
 		size += len(tx)
 	}
-	if b.Chain != in.chain || b.Proposer != in.leader(b.View) ||
-		uint64(size) > in.params.MaxBlockBytes || uint64(len(b.Txs)) > in.params.MaxBlockTxs ||
-		!m.committee.VerifyProposer(b) {
+	if b.Chain != in.chain || uint64(size) > in.params.MaxBlockBytes || uint64(len(b.Txs)) > in.params.MaxBlockTxs {
 		return gossip.Reject
 	}
-	count, _ := m.seen.Get(b.View)
+	seat, err := m.epochs.at(b.Epoch)
+	if err != nil {
+		return gossip.Ignore // cannot be checked yet
+	}
+	if !seat.VerifyProposer(b) {
+		return gossip.Reject
+	}
+	t := turn{b.Epoch, b.View, b.Proposer}
+	count, _ := m.seen.Get(t)
 	if count >= perView {
 		return gossip.Ignore
 	}
-	m.seen.Add(b.View, count+1)
+	m.seen.Add(t, count+1)
 	return gossip.Accept
 }
 
 func (m *mesh) judgeTimeout(in received, t types.Timeout) gossip.Verdict {
-	if t.View+viewsBehind < in.view() {
+	if outdated(in, t.Epoch, t.View) {
 		return gossip.Ignore
 	}
 	// The same statement comes again and again while a view lasts.
-	statement := hash.Sum("checked timeout", canon.MustMarshal([]uint64{uint64(t.Voter), uint64(t.View), uint64(t.High.View)}), t.Signature)
+	statement := hash.Sum("checked timeout", canon.MustMarshal([]uint64{uint64(t.Epoch), uint64(t.Voter), uint64(t.View), uint64(t.High.View)}), t.Signature)
 	if m.checked.Contains(statement) {
 		return gossip.Accept
 	}
-	if t.High.View >= t.View || !m.committee.Verify(t.Voter, types.TimeoutMessage(types.EpochDomain(in.chain, t.Epoch), t.View, t.High.View), t.Signature) {
+	seat, err := m.epochs.at(t.Epoch)
+	if err != nil {
+		return gossip.Ignore
+	}
+	if t.High.View >= t.View || !seat.Verify(t.Voter, types.TimeoutMessage(seat.authority.Domain(), t.View, t.High.View), t.Signature) {
 		return gossip.Reject
 	}
 	m.checked.Add(statement, struct{}{})
 	return gossip.Accept
 }
 
+// maxAttestations is how many attestations a ballot may carry.
+const maxAttestations = 16
+
 // receiveBallot takes a vote only from the voter itself: a forged one could
 // otherwise take the genuine one's place.
 func (m *mesh) receiveBallot(in received, from peer.ID, b ballot) {
-	if int(b.Vote.Voter) >= len(m.peers) || m.peers[b.Vote.Voter] != from || len(b.Attestations) > 16 {
+	switch is, known := m.epochs.is(b.Vote.Epoch, b.Vote.Voter, from); {
+	case !known:
+		in.vote(b.Vote) // of an epoch to come: the engine learns that it lags behind
+		return
+	case !is || len(b.Attestations) > maxAttestations:
 		m.host.Penalise(from, p2p.InvalidMessage)
 		return
 	}
 	for _, at := range b.Attestations {
-		if at.Voter != b.Vote.Voter {
+		is, known := m.epochs.is(in.params.EpochOf(at.Claim.Height), at.Voter, from)
+		if known && !is {
 			m.host.Penalise(from, p2p.InvalidMessage)
 			return
 		}
-		in.attest(at)
+		if known {
+			in.attest(at)
+		}
 	}
 	in.vote(b.Vote)
 }
@@ -240,30 +281,44 @@ func (m *mesh) publishTxs(raws [][]byte) {
 
 // SendVote implements consensus.Network.
 func (m *mesh) SendVote(to types.ValidatorIndex, v types.Vote) {
-	if err := m.ballots.Send(m.peers[to], ballot{Vote: v, Attestations: m.own()}); err != nil {
+	seat, err := m.epochs.at(v.Epoch)
+	if err != nil {
+		return // cannot be: the engine runs in it
+	}
+	if err := m.ballots.Send(seat.peers[to], ballot{Vote: v, Attestations: m.own()}); err != nil {
 		m.log.Debug("send vote", "to", to, "error", err)
 	}
 }
 
 // Fetch implements consensus.Network.
-func (m *mesh) Fetch(block hash.Hash, above types.Height, holders bls.Bitmap) {
+func (m *mesh) Fetch(epoch types.Epoch, block hash.Hash, above types.Height, holders bls.Bitmap) {
 	w := sync.Want{Block: block, Above: above}
-	for i := range holders.All() {
-		if i < len(m.peers) && m.peers[i] != m.host.ID() {
-			w.Holders = append(w.Holders, string(m.peers[i]))
+	if seat, err := m.epochs.at(epoch); err == nil {
+		for i := range holders.All() {
+			if i < len(seat.peers) && seat.peers[i] != m.host.ID() {
+				w.Holders = append(w.Holders, string(seat.peers[i]))
+			}
 		}
 	}
 	m.want(w)
 }
 
 // Blame implements consensus.Network.
-func (m *mesh) Blame(v types.ValidatorIndex, from, reason string) {
-	m.log.Warn("protocol broken", "validator", v, "reason", reason)
-	if from != "" {
-		m.host.Penalise(peer.ID(from), p2p.BadBlock)
-	} else if int(v) < len(m.peers) {
-		m.host.Penalise(m.peers[v], p2p.InvalidMessage)
+func (m *mesh) Blame(f consensus.Fault) {
+	m.log.Warn("protocol broken", "validator", m.epochs.name(f.Epoch, f.Validator), "reason", f.Reason)
+	if f.Evidence != nil {
+		m.accuse(*f.Evidence)
 	}
+	if f.From != "" {
+		m.host.Penalise(peer.ID(f.From), p2p.BadBlock)
+	} else if seat, err := m.epochs.at(f.Epoch); err == nil && int(f.Validator) < len(seat.peers) {
+		m.host.Penalise(seat.peers[f.Validator], p2p.InvalidMessage)
+	}
+}
+
+// publishEvidence gossips a proof.
+func (m *mesh) publishEvidence(ev types.Evidence) {
+	m.post(func(ctx context.Context) error { return m.evidence.Publish(ctx, ev) })
 }
 
 // Candidates implements sync.Peers.

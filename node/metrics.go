@@ -9,12 +9,13 @@ import (
 // metrics are the node's own; each node has a registry of its own, since many may
 // share a process.
 type metrics struct {
-	registry  *prometheus.Registry
-	height    prometheus.Gauge
-	views     prometheus.Counter
-	lostViews prometheus.Counter
-	txs       prometheus.Counter
-	decide    prometheus.Histogram
+	registry   *prometheus.Registry
+	height     prometheus.Gauge
+	views      prometheus.Counter
+	lostViews  prometheus.Counter
+	complaints *prometheus.CounterVec
+	txs        prometheus.Counter
+	decide     prometheus.Histogram
 }
 
 func newMetrics() *metrics {
@@ -22,11 +23,12 @@ func newMetrics() *metrics {
 	r.MustRegister(collectors.NewGoCollector())
 	f := promauto.With(r)
 	return &metrics{
-		registry:  r,
-		height:    f.NewGauge(prometheus.GaugeOpts{Name: "starling_executed_height", Help: "Height of the newest executed block."}),
-		views:     f.NewCounter(prometheus.CounterOpts{Name: "starling_views_total", Help: "Views entered."}),
-		lostViews: f.NewCounter(prometheus.CounterOpts{Name: "starling_lost_views_total", Help: "Views that ended in a timeout."}),
-		txs:       f.NewCounter(prometheus.CounterOpts{Name: "starling_executed_transactions_total", Help: "Transactions in executed blocks."}),
+		registry:   r,
+		height:     f.NewGauge(prometheus.GaugeOpts{Name: "starling_executed_height", Help: "Height of the newest executed block."}),
+		views:      f.NewCounter(prometheus.CounterOpts{Name: "starling_views_total", Help: "Views entered."}),
+		lostViews:  f.NewCounter(prometheus.CounterOpts{Name: "starling_lost_views_total", Help: "Views that ended in a timeout."}),
+		complaints: f.NewCounterVec(prometheus.CounterOpts{Name: "starling_leader_complaints_total", Help: "Views that were lost through a validator's silence, by whom."}, []string{"validator"}),
+		txs:        f.NewCounter(prometheus.CounterOpts{Name: "starling_executed_transactions_total", Help: "Transactions in executed blocks."}),
 		decide: f.NewHistogram(prometheus.HistogramOpts{
 			Name: "starling_decide_seconds", Help: "From the acceptance of a proposal to its decision.",
 			Buckets: []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},

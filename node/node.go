@@ -17,7 +17,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/starlingmesh/starling/chain/consensus"
-	"github.com/starlingmesh/starling/chain/consensus/hotstuff"
 	"github.com/starlingmesh/starling/chain/consensus/hotstuff/driver"
 	"github.com/starlingmesh/starling/chain/exec"
 	"github.com/starlingmesh/starling/chain/journal"
@@ -67,8 +66,8 @@ type Node struct {
 	ledger       *ledger.Ledger
 	intake       *mempool.Intake
 	executor     *exec.Executor
-	committee    *consensus.Committee
-	self         *types.ValidatorIndex // nil: follows, does not vote
+	epochs       *epochs
+	evidence     *evidencePool
 	attestations *consensus.Attestations
 	votes        *journal.Journal
 	ordering     *ordering
@@ -116,11 +115,11 @@ func New(o Options) (_ *Node, err error) {
 		}
 	}()
 	for _, open := range []func(Keys) error{
-		n.openChain,     // database, state, store, ledger
-		n.openCommittee, // who validates, and whether this node does
-		n.openMempool,   // transactions that wait, with their journal
-		n.openMesh,      // host, discovery, gossip, streams
-		n.openEngine,    // vote log, consensus, execution, sync
+		n.openChain,   // database, state, store, ledger
+		n.openEpochs,  // who validates when, and whether this node does
+		n.openMempool, // transactions that wait, with their journal
+		n.openMesh,    // host, discovery, gossip, streams
+		n.openEngine,  // vote log, consensus, execution, sync
 		n.openAPI,
 	} {
 		if err := open(o.Keys); err != nil {
@@ -153,27 +152,12 @@ func (n *Node) openChain(Keys) error {
 	return nil
 }
 
-func (n *Node) openCommittee(k Keys) error {
-	set, err := n.genesis.Set()
-	if err != nil {
-		return err
-	}
-	if n.committee, err = consensus.NewCommittee(set, k.Vote, k.Identity); err != nil {
-		return err
-	}
-	id, err := peer.IDFromPrivateKey(k.Identity)
-	if err != nil {
-		return fmt.Errorf("identity: %w", err)
-	}
-	if i, ok := set.IndexOf(id); ok && n.cfg.Consensus.Validate {
-		if k.Vote == nil || string(k.Vote.Public().Bytes()) != string(set.At(i).Key) {
-			return fmt.Errorf("the genesis names this node's identity as validator %s, but %s is missing or another one's: "+
-				"restore it, or set consensus.validate = false to follow without voting", set.At(i).Name, filepath.Join(n.cfg.Home, validatorFile))
-		}
-		n.self = &i
-	}
-	n.attestations = consensus.NewAttestations(n.chain, n.committee, n.self)
-	return nil
+func (n *Node) openEpochs(k Keys) error {
+	n.epochs = newEpochs(n, k)
+	n.attestations = consensus.NewAttestations(n.chain, n.epochs)
+	n.evidence = newEvidencePool(n)
+	_, err := n.epochs.at(n.genesis.Params.EpochOf(types.Height(n.state.Version() + 1)))
+	return err
 }
 
 func (n *Node) openMempool(Keys) error {
@@ -202,25 +186,20 @@ func (n *Node) openMesh(k Keys) error {
 	cfg.Low = max(1, cfg.High*2/3)
 	cfg.UserAgent = "starling/" + n.version
 	log := n.log.With("component", "mesh")
-	m := &mesh{log: log, committee: n.committee, self: n.self}
+	m := &mesh{log: log, epochs: n.epochs}
 	n.mesh = m
 	var err error
 	if n.host, err = p2p.New(cfg, log); err != nil {
 		return err
 	}
 	m.host = n.host
-	for _, v := range n.committee.Set().All() {
-		id, err := v.PeerID()
-		if err != nil {
-			return err
-		}
-		m.peers = append(m.peers, id)
+	for _, id := range n.epochs.present().peers {
 		n.host.Protect(id, "validator")
 	}
 	network := n.networkName()
 	if m.discovery, err = dht.New(n.host, dht.Config{
 		Network: network, Bootstrap: n.cfg.P2P.Bootstrap, MDNS: n.cfg.P2P.MDNS, MinPeers: 8,
-		Wanted: func() []peer.ID { return m.peers },
+		Wanted: func() []peer.ID { return n.epochs.present().peers },
 	}, log); err != nil {
 		return err
 	}
@@ -233,19 +212,20 @@ func (n *Node) openMesh(k Keys) error {
 func (n *Node) networkName() string { return n.genesis.Network + "-" + n.chain.Short() }
 
 func (n *Node) openEngine(Keys) error {
-	root, cert, err := exec.Begin(n.genesis, n.ledger, n.state, n.store)
+	root, err := exec.Begin(n.genesis, n.ledger, n.state, n.store)
 	if err != nil {
 		return err
 	}
-	n.lastBlock.Store(&lastBlock{height: root.Height, view: root.View, hash: root.Hash(), time: root.Time})
+	tip := root.Block
+	n.lastBlock.Store(&lastBlock{height: tip.Height, view: tip.View, hash: tip.Hash(), time: tip.Time})
 	n.recallStateCert()
-	if n.resumed, err = n.intake.Resume(root.Height); err != nil {
+	if n.resumed, err = n.intake.Resume(tip.Height); err != nil {
 		return err
 	}
 	if n.ordering, err = newOrdering(n); err != nil {
 		return err
 	}
-	n.executor = exec.New(n.ledger, n.state, n.store, n.cfg.Store.KeepBlocks, n.checkDisk, n.ordering.decode, n.executed)
+	n.executor = exec.New(n.ledger, n.state, n.store, n.cfg.Store.KeepBlocks, n.checkDisk, n.epochs.record, n.ordering.decode, n.executed)
 	if n.votes, err = journal.Open(filepath.Join(n.cfg.Home, voteLogDir), journal.Options{Label: n.chain, SegmentBytes: voteSegment}); err != nil {
 		return fmt.Errorf("vote log: %w", err)
 	}
@@ -253,36 +233,28 @@ func (n *Node) openEngine(Keys) error {
 	if err != nil {
 		return err
 	}
-	rule, ok := hotstuff.RuleNamed(n.genesis.Rule)
-	if !ok {
-		return fmt.Errorf("genesis: rule %q is not known", n.genesis.Rule)
-	}
-	leaders := hotstuff.NewRoundRobin(n.committee.Set())
-	core, err := hotstuff.New(hotstuff.Config{
-		Chain: n.chain, Validators: n.committee.Set(), Schedule: leaders, Rule: rule, Scheme: n.committee, Self: n.self,
-		ViewTimeout: n.cfg.Consensus.ViewTimeout, MaxViewTimeout: 5 * n.cfg.Consensus.ViewTimeout,
-		MaxDrift: time.Duration(n.genesis.Params.MaxClockDrift) * time.Millisecond,
-	}, hotstuff.Restored{Root: root, Cert: cert, Records: records})
+	core, err := n.epochs.begin(root, records)
 	if err != nil {
 		return err
 	}
 	n.engine = driver.New(driver.Config{
-		Core: core, Leaders: leaders, Log: n.votes, Network: n.mesh, Chain: n.ordering, Logger: n.log.With("component", "consensus"),
+		Core: core, Log: n.votes, Network: n.mesh, Chain: n.ordering, Logger: n.log.With("component", "consensus"),
 		BlockInterval: n.cfg.Consensus.BlockInterval, IdleInterval: n.cfg.Consensus.EmptyBlockInterval, OnView: n.ordering.viewBegan, Now: n.clock,
+		Epochs: n.epochs,
 	})
 	n.syncer = chainsync.New(chainsync.Config{
 		Peers: n.mesh, Engine: n.engine, Logger: n.log.With("component", "sync"),
 		Backlog: func() int { return len(n.executor.Pending()) },
 		Decided: func() types.Height { return n.engine.Status().DecidedHeight },
 	})
-	n.mesh.want, n.mesh.own = n.syncer.Want, n.attestations.Own
+	n.mesh.want, n.mesh.own, n.mesh.accuse = n.syncer.Want, n.attestations.Own, n.evidence.accuse
 	server := &chainsync.Server{
 		Store: n.store, Executed: func() types.Height { return types.Height(n.state.Version()) },
 		Pending: n.executor.Pending, Undecided: n.engine.Undecided,
 	}
 	return n.mesh.join(n.networkName(), received{
 		proposal: n.ordering.proposal, timeout: n.engine.Timeout, vote: n.engine.Vote, attest: n.attestations.Add,
-		txs: n.intake.Gossiped, leader: n.engine.Leader, view: func() types.View { return n.engine.Status().View },
+		txs: n.intake.Gossiped, evidence: n.evidence.add, now: func() (types.Epoch, types.View) { s := n.engine.Status(); return s.Epoch, s.View },
 		serve: server.Serve, chain: n.chain, params: n.genesis.Params,
 	})
 }
@@ -376,11 +348,11 @@ func (n *Node) awaitQuorum(ctx context.Context) {
 	for {
 		var power uint64
 		for i, v := range (backend{n}).Validators() {
-			if v.Connected && (v.Self || slices.Contains(n.mesh.proposals.Peers(), n.mesh.peers[i])) {
+			if v.Connected && (v.Self || slices.Contains(n.mesh.proposals.Peers(), n.epochs.present().peers[i])) {
 				power += v.Power
 			}
 		}
-		if power >= n.committee.Set().Quorum() {
+		if power >= n.epochs.present().Set().Quorum() {
 			return
 		}
 		select {

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -12,7 +13,6 @@ import (
 	"github.com/starlingmesh/starling/chain/consensus"
 	"github.com/starlingmesh/starling/chain/types"
 	"github.com/starlingmesh/starling/crypto/hash"
-	"github.com/starlingmesh/starling/net/p2p"
 	"github.com/starlingmesh/starling/node/events"
 )
 
@@ -53,8 +53,9 @@ func (o *ordering) Payload(undecided []*types.Block) types.Payload {
 	if len(pending) <= maxBacklog {
 		txs = o.selectTxs(append(pending, undecided...))
 	}
+	out := types.Payload{Txs: txs, Evidence: o.n.evidence.selected(append(pending, undecided...))}
 	if len(txs) > 0 && time.Since(o.lastCert) < certInterval {
-		return types.Payload{Txs: txs}
+		return out
 	}
 	cert := o.n.attestations.Best()
 	for _, b := range undecided {
@@ -65,7 +66,8 @@ func (o *ordering) Payload(undecided []*types.Block) types.Payload {
 	if cert != nil {
 		o.lastCert = time.Now()
 	}
-	return types.Payload{Txs: txs, State: cert}
+	out.State = cert
+	return out
 }
 
 // selectTxs picks transactions that none of the given blocks holds.
@@ -139,9 +141,8 @@ func (o *ordering) proposal(_ peer.ID, b *types.Block) {
 	ctx, cancel := context.WithTimeout(context.Background(), checkPatience)
 	defer cancel()
 	if err := o.check(ctx, b); err != nil {
-		o.n.log.Warn("proposal refused", "view", b.View, "proposer", b.Proposer, "error", err)
 		if ctx.Err() == nil {
-			o.n.host.Penalise(o.n.mesh.peers[b.Proposer], p2p.BadBlock)
+			o.n.mesh.Blame(consensus.Fault{Epoch: b.Epoch, Validator: b.Proposer, Reason: err.Error()})
 		}
 		return
 	}
@@ -154,6 +155,17 @@ func (o *ordering) check(ctx context.Context, b *types.Block) error {
 		return err
 	}
 	o.decoded.Add(b.Hash(), txs)
+	if len(b.Evidence) > types.MaxBlockEvidence {
+		return fmt.Errorf("%w: %d proofs in one block", types.ErrEvidence, len(b.Evidence))
+	}
+	for i := range b.Evidence {
+		if _, err := o.n.evidence.check(&b.Evidence[i]); err != nil {
+			return err
+		}
+	}
+	if len(b.Cut) > 0 {
+		return errors.New("block orders batches, but this network has no lanes")
+	}
 	if b.State == nil {
 		return nil
 	}
@@ -166,10 +178,15 @@ func (o *ordering) check(ctx context.Context, b *types.Block) error {
 }
 
 // viewBegan shows a new view to subscribers.
-func (o *ordering) viewBegan(view types.View, leader types.ValidatorIndex, timedOut bool) {
+func (o *ordering) viewBegan(v consensus.ViewBegan) {
 	o.n.metrics.views.Inc()
-	if timedOut {
+	if v.TimedOut {
 		o.n.metrics.lostViews.Inc()
+		o.n.metrics.complaints.WithLabelValues(o.n.epochs.name(v.Epoch, v.Failed)).Inc()
 	}
-	o.n.hub.Publish(events.View{View: uint64(view), Leader: o.n.committee.Set().At(leader).Name, Timeout: timedOut})
+	began := events.View{View: uint64(v.View), Leader: o.n.epochs.name(v.Epoch, v.Leader), Timeout: v.TimedOut}
+	if v.TimedOut {
+		began.Failed = o.n.epochs.name(v.Epoch, v.Failed)
+	}
+	o.n.hub.Publish(began)
 }

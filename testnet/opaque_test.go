@@ -69,12 +69,12 @@ func (n *opaqueNode) SendVote(to types.ValidatorIndex, v types.Vote) {
 	go n.net.nodes[to].driver.Vote(v)
 }
 
-func (n *opaqueNode) Fetch(hash.Hash, types.Height, bls.Bitmap)         {}
-func (n *opaqueNode) Blame(v types.ValidatorIndex, from, reason string) {}
-func (n *opaqueNode) ExecutedView() types.View                          { return 0 }
-func (n *opaqueNode) Hurry() bool                                       { return false }
-func (n *opaqueNode) Pending() <-chan struct{}                          { return n.pending }
-func (n *opaqueNode) Decided(d consensus.Decision)                      { n.decided <- d }
+func (n *opaqueNode) Fetch(types.Epoch, hash.Hash, types.Height, bls.Bitmap) {}
+func (n *opaqueNode) Blame(consensus.Fault)                                  {}
+func (n *opaqueNode) ExecutedView() types.View                               { return 0 }
+func (n *opaqueNode) Hurry() bool                                            { return false }
+func (n *opaqueNode) Pending() <-chan struct{}                               { return n.pending }
+func (n *opaqueNode) Decided(d consensus.Decision)                           { n.decided <- d }
 
 // Payload takes what waits here and is not in an undecided block: every payload
 // is given to every validator.
@@ -162,7 +162,7 @@ func newOpaqueNet(b *testing.B, ctx context.Context, g *errgroup.Group) *opaqueN
 		}, hotstuff.Restored{Root: l.Genesis.Block(), Cert: types.GenesisQC(chain)})
 		require.NoError(b, err)
 		n.driver = driver.New(driver.Config{
-			Core: core, Leaders: leaders, Log: n.votes, Network: n, Chain: n, Logger: slog.New(slog.DiscardHandler),
+			Core: core, Log: n.votes, Network: n, Chain: n, Logger: slog.New(slog.DiscardHandler),
 			BlockInterval: 20 * time.Millisecond, IdleInterval: 500 * time.Millisecond,
 		})
 		net.nodes = append(net.nodes, n)

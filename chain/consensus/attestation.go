@@ -27,9 +27,8 @@ const (
 // quorum makes a certificate ([Attestations.Best]), which a later block carries.
 // Ordering never waits for any of this. Safe for concurrent use.
 type Attestations struct {
-	chain     hash.Hash
-	committee *Committee
-	self      *types.ValidatorIndex
+	chain hash.Hash
+	seats Seats
 
 	mu       sync.Mutex
 	executed map[types.Height]types.StateClaim // own results
@@ -41,10 +40,16 @@ type Attestations struct {
 	carried  types.Height                                // highest carried by a decided block
 }
 
-// NewAttestations starts empty; self is nil for a node that is no validator.
-func NewAttestations(chain hash.Hash, c *Committee, self *types.ValidatorIndex) *Attestations {
+// Seats tells which committee attests the state of a height, and this node's place
+// in it: nil if it has none, or if the committee is not known (any more).
+type Seats interface {
+	Seat(h types.Height) (c *Committee, self *types.ValidatorIndex)
+}
+
+// NewAttestations starts empty.
+func NewAttestations(chain hash.Hash, seats Seats) *Attestations {
 	return &Attestations{
-		chain: chain, committee: c, self: self,
+		chain: chain, seats: seats,
 		executed: map[types.Height]types.StateClaim{},
 		shares:   map[types.StateClaim]map[types.ValidatorIndex][]byte{},
 		claims:   map[types.ValidatorIndex][]types.StateClaim{},
@@ -55,8 +60,8 @@ func NewAttestations(chain hash.Hash, c *Committee, self *types.ValidatorIndex) 
 // returns [ErrDiverged] if a quorum is known to have computed something else.
 func (a *Attestations) Executed(claim types.StateClaim) error {
 	var own *types.Attestation
-	if a.self != nil {
-		own = &types.Attestation{Claim: claim, Voter: *a.self, Signature: a.committee.Sign(claim.Message(a.chain))}
+	if committee, self := a.seats.Seat(claim.Height); self != nil {
+		own = &types.Attestation{Claim: claim, Voter: *self, Signature: committee.Sign(claim.Message(a.chain))}
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -100,7 +105,10 @@ func (a *Attestations) Add(at types.Attestation) {
 }
 
 func (a *Attestations) add(at types.Attestation) {
-	if at.Claim.Height <= a.bestHeight() || a.committee.Set().Power(at.Voter) == 0 {
+	if at.Claim.Height <= a.bestHeight() {
+		return
+	}
+	if committee, _ := a.seats.Seat(at.Claim.Height); committee == nil || committee.Set().Power(at.Voter) == 0 {
 		return
 	}
 	if _, again := a.shares[at.Claim][at.Voter]; again {
@@ -152,7 +160,11 @@ func (a *Attestations) Best() *types.StateCert {
 // certify makes a certificate of a claim once its signers are a quorum. Forged
 // signatures are dropped: what is left may still be one.
 func (a *Attestations) certify(claim types.StateClaim) *types.StateCert {
-	set := a.committee.Set()
+	committee, _ := a.seats.Seat(claim.Height)
+	if committee == nil {
+		return nil
+	}
+	set := committee.Set()
 	for {
 		var shares []Share
 		var power uint64
@@ -165,7 +177,7 @@ func (a *Attestations) certify(claim types.StateClaim) *types.StateCert {
 		if power < set.Quorum() {
 			return nil
 		}
-		aggregate, bad := a.committee.Combine(claim.Message(a.chain), shares)
+		aggregate, bad := committee.Combine(claim.Message(a.chain), shares)
 		if len(bad) == 0 {
 			return &types.StateCert{StateClaim: claim, Signers: signers, Signature: aggregate}
 		}
@@ -183,7 +195,11 @@ func (a *Attestations) Check(cert *types.StateCert) error {
 		string(a.best.Signers) == string(cert.Signers)
 	a.mu.Unlock()
 	if !known {
-		if err := VerifyStateCert(a.chain, a.committee, cert); err != nil {
+		committee, _ := a.seats.Seat(cert.Height)
+		if committee == nil {
+			return fmt.Errorf("%w: height %d: its validators are not known here", ErrStateCert, cert.Height)
+		}
+		if err := VerifyStateCert(a.chain, committee, committee.Set(), cert); err != nil {
 			return err
 		}
 	}
@@ -243,16 +259,16 @@ func (a *Attestations) Provable(executed types.Height) *types.StateCert {
 	return nil
 }
 
-// VerifyStateCert checks a state certificate against a committee.
-func VerifyStateCert(chain hash.Hash, c *Committee, cert *types.StateCert) error {
-	if err := cert.Signers.Validate(c.Set().Len()); err != nil {
+// VerifyStateCert checks a state certificate against the validators of its epoch.
+func VerifyStateCert(chain hash.Hash, scheme Scheme, set *types.ValidatorSet, cert *types.StateCert) error {
+	if err := cert.Signers.Validate(set.Len()); err != nil {
 		return fmt.Errorf("%w: %w", ErrStateCert, err)
 	}
-	if c.Set().PowerOf(cert.Signers) < c.Set().Quorum() {
+	if set.PowerOf(cert.Signers) < set.Quorum() {
 		return fmt.Errorf("%w: height %d: no quorum", ErrStateCert, cert.Height)
 	}
 	signed := []Signed{{Message: cert.Message(chain), Signers: cert.Signers}}
-	if !c.VerifyAggregate(signed, cert.Signature) {
+	if !scheme.VerifyAggregate(signed, cert.Signature) {
 		return fmt.Errorf("%w: height %d: signature", ErrStateCert, cert.Height)
 	}
 	return nil

@@ -35,7 +35,7 @@ func TestOneForgerCannotHoldTheCertificateUp(t *testing.T) {
 		cert := a.Best() // the forger repeats itself before each call
 		require.NotNil(t, cert, "height %d", h)
 		require.Equal(t, bitmap(0, 1, 2), cert.Signers)
-		require.NoError(t, VerifyStateCert(testChain, all[2], cert))
+		require.NoError(t, VerifyStateCert(testChain, all[2], all[2].Set(), cert))
 	}
 }
 
@@ -96,7 +96,7 @@ func TestObserverCertifiesButNeverAttests(t *testing.T) {
 	all := committees(t)
 	observer, err := NewCommittee(all[0].Set(), nil, nil)
 	require.NoError(t, err)
-	a := NewAttestations(testChain, observer, nil)
+	a := NewAttestations(testChain, seat{observer, nil})
 	c := claim(5, "r")
 	require.NoError(t, a.Executed(c))
 	require.Empty(t, a.Own())
@@ -188,12 +188,12 @@ func TestFlippedBitInvalidatesAStateCertificate(t *testing.T) {
 			bad := *cert
 			bad.Signers, bad.Signature = append(bls.Bitmap{}, cert.Signers...), append([]byte{}, cert.Signature...)
 			bytes(&bad)[bit/8] ^= 1 << (bit % 8)
-			require.ErrorIs(t, VerifyStateCert(testChain, all[3], &bad), ErrStateCert, "%s, bit %d", name, bit)
+			require.ErrorIs(t, VerifyStateCert(testChain, all[3], all[3].Set(), &bad), ErrStateCert, "%s, bit %d", name, bit)
 		}
 	}
 	for _, height := range []types.Height{0, 4, 6} {
 		bad := *cert
 		bad.Height = height
-		require.ErrorIs(t, VerifyStateCert(testChain, all[3], &bad), ErrStateCert)
+		require.ErrorIs(t, VerifyStateCert(testChain, all[3], all[3].Set(), &bad), ErrStateCert)
 	}
 }

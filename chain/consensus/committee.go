@@ -47,19 +47,24 @@ func NewCommittee(set *types.ValidatorSet, vote *bls.SecretKey, identity crypto.
 // Set is the validator set.
 func (c *Committee) Set() *types.ValidatorSet { return c.set }
 
-// SignBlock implements [Scheme].
+// SignBlock implements [Scheme]. Batches are signed like blocks: their hashes have
+// another domain.
 func (c *Committee) SignBlock(h hash.Hash) ([]byte, error) {
 	return c.identity.Sign(proposalMessage(h))
 }
 
-// VerifyProposer checks that b is signed by the validator it names.
-func (c *Committee) VerifyProposer(b *types.Block) bool {
-	if int(b.Proposer) >= len(c.identities) {
+// VerifyBlock implements [Scheme].
+func (c *Committee) VerifyBlock(proposer types.ValidatorIndex, h hash.Hash, signature []byte) bool {
+	if int(proposer) >= len(c.identities) {
 		return false
 	}
-	h := b.Hash()
-	ok, err := c.identities[b.Proposer].Verify(proposalMessage(h), b.Signature)
+	ok, err := c.identities[proposer].Verify(proposalMessage(h), signature)
 	return ok && err == nil
+}
+
+// VerifyProposer checks that b is signed by the validator it names.
+func (c *Committee) VerifyProposer(b *types.Block) bool {
+	return c.VerifyBlock(b.Proposer, b.Hash(), b.Signature)
 }
 
 // proposalMessage is what a proposer signs. The block's hash covers the chain id.

@@ -115,8 +115,16 @@ func TestProposalIsSignedByWhomItNames(t *testing.T) {
 
 func attester(all []*Committee, i int) *Attestations {
 	self := types.ValidatorIndex(i)
-	return NewAttestations(testChain, all[i], &self)
+	return NewAttestations(testChain, seat{all[i], &self})
 }
+
+// seat is one committee for all heights.
+type seat struct {
+	committee *Committee
+	self      *types.ValidatorIndex
+}
+
+func (s seat) Seat(types.Height) (*Committee, *types.ValidatorIndex) { return s.committee, s.self }
 
 func claim(height types.Height, root string) types.StateClaim {
 	return types.StateClaim{Height: height, Block: hash.Sum("block", []byte{byte(height)}), Root: hash.Sum(root)}
@@ -142,7 +150,7 @@ func TestAQuorumOfAttestationsMakesAStateCertificate(t *testing.T) {
 	require.Nil(t, certify(t, all, claim(5, "r"), 0, 1))
 	cert := certify(t, all, claim(5, "r"), 0, 1, 3)
 	require.NotNil(t, cert)
-	require.NoError(t, VerifyStateCert(testChain, all[2], cert))
+	require.NoError(t, VerifyStateCert(testChain, all[2], all[2].Set(), cert))
 	for name, spoil := range map[string]func(*types.StateCert){
 		"height":    func(c *types.StateCert) { c.Height++ },
 		"block":     func(c *types.StateCert) { c.Block[0]++ },
@@ -154,9 +162,9 @@ func TestAQuorumOfAttestationsMakesAStateCertificate(t *testing.T) {
 	} {
 		bad := *cert
 		spoil(&bad)
-		require.ErrorIs(t, VerifyStateCert(testChain, all[2], &bad), ErrStateCert, name)
+		require.ErrorIs(t, VerifyStateCert(testChain, all[2], all[2].Set(), &bad), ErrStateCert, name)
 	}
-	require.ErrorIs(t, VerifyStateCert(hash.Sum("other"), all[2], cert), ErrStateCert)
+	require.ErrorIs(t, VerifyStateCert(hash.Sum("other"), all[2], all[2].Set(), cert), ErrStateCert)
 }
 
 func TestForgedAttestationDoesNotPreventTheCertificate(t *testing.T) {

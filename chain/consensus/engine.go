@@ -34,8 +34,6 @@ type Engine interface {
 	Timeout(t types.Timeout)
 	// Fetched hands in blocks that a peer served, ancestors first.
 	Fetched(from string, blocks []*types.Block)
-	// Leader names who may propose in a view.
-	Leader(v types.View) types.ValidatorIndex
 	// Undecided finds the blocks above the last decided one, up to and
 	// including the one with the given hash, in order; nil if unknown.
 	Undecided(ctx context.Context, h hash.Hash) []*types.Block
@@ -45,6 +43,7 @@ type Engine interface {
 
 // Status is what an engine shows of itself.
 type Status struct {
+	Epoch         types.Epoch          `json:"epoch"`
 	View          types.View           `json:"view"`
 	Leader        types.ValidatorIndex `json:"leader"`
 	HighQC        types.View           `json:"high_qc_view"`
@@ -57,12 +56,21 @@ type Network interface {
 	BroadcastProposal(b *types.Block)
 	BroadcastTimeout(t types.Timeout)
 	SendVote(to types.ValidatorIndex, v types.Vote)
-	// Fetch asks holders for a block and its ancestors above a height; what
-	// comes is handed to Engine.Fetched.
-	Fetch(block hash.Hash, above types.Height, holders bls.Bitmap)
-	// Blame reports a broken rule: by a validator, or by the peer that
-	// served blocks if from is not empty.
-	Blame(v types.ValidatorIndex, from, reason string)
+	// Fetch asks holders, validators of an epoch, for a block and its ancestors
+	// above a height; what comes is handed to Engine.Fetched.
+	Fetch(e types.Epoch, block hash.Hash, above types.Height, holders bls.Bitmap)
+	// Blame reports a broken rule.
+	Blame(Fault)
+}
+
+// Fault is a broken rule: by a validator of an epoch, or by the peer that served
+// blocks if From is not empty.
+type Fault struct {
+	Epoch     types.Epoch
+	Validator types.ValidatorIndex
+	From      string
+	Reason    string
+	Evidence  *types.Evidence // the proof, if there is one that convinces others
 }
 
 // Chain is what an engine's blocks are made of and where they go.
@@ -88,6 +96,8 @@ type Decision struct {
 	Block   *types.Block
 	Cert    types.QC
 	Passage Passage
+	// Standing is what the engine wants back with the block after a restart.
+	Standing []byte
 }
 
 // Passage holds when this node saw a block reach each phase. A time is zero if
@@ -100,5 +110,11 @@ type Passage struct {
 	Decide    time.Time // it became final
 }
 
-// ViewObserver is told of each view that begins.
-type ViewObserver func(view types.View, leader types.ValidatorIndex, timedOut bool)
+// ViewBegan tells of a view that begins.
+type ViewBegan struct {
+	Epoch    types.Epoch
+	View     types.View
+	Leader   types.ValidatorIndex
+	TimedOut bool                 // the view before did not end in time
+	Failed   types.ValidatorIndex // whose fault that was, as far as can be seen
+}

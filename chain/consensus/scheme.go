@@ -12,6 +12,8 @@ import (
 type Scheme interface {
 	// SignBlock signs a proposal with the node's identity key.
 	SignBlock(hash.Hash) ([]byte, error)
+	// VerifyBlock checks what SignBlock of a validator made.
+	VerifyBlock(proposer types.ValidatorIndex, h hash.Hash, signature []byte) bool
 	// Sign signs a vote or timeout message with the node's vote key.
 	Sign(message hash.Hash) []byte
 	// Verify checks one validator's signature.

@@ -22,7 +22,7 @@ import (
 // opaque makes an executor that takes transactions for empty blocks.
 func opaque(s *site) *Executor {
 	none := func(*types.Block) ([]*types.Tx, error) { return nil, nil }
-	return New(ledger.New(s.genesis), s.state, s.store, 0, func() error { return nil }, none, func(x Executed) error {
+	return New(ledger.New(s.genesis), s.state, s.store, 0, func() error { return nil }, nil, none, func(x Executed) error {
 		s.executed <- x
 		return nil
 	})
@@ -85,7 +85,7 @@ func TestRecordsThatAreNoBlocksAreErrors(t *testing.T) {
 		require.NoError(t, err)
 		_, err = Read(e.Height, s.store)
 		require.Error(t, err, name)
-		_, _, err = Begin(s.genesis, ledger.New(s.genesis), s.state, s.store)
+		_, err = Begin(s.genesis, ledger.New(s.genesis), s.state, s.store)
 		require.Error(t, err, "%s: a node does not start from it", name)
 	}
 	_, err := Read(1000, s.store)
@@ -102,10 +102,10 @@ func TestGenesisIsCommittedOnce(t *testing.T) {
 	s = openSite(t, dir, 0)
 	defer s.db.Close()
 	require.Equal(t, root, s.state.Root())
-	tip, cert, err := Begin(s.genesis, ledger.New(s.genesis), s.state, s.store)
+	tip, err := Begin(s.genesis, ledger.New(s.genesis), s.state, s.store)
 	require.NoError(t, err)
-	require.Equal(t, s.genesis.ChainID(), tip.Hash())
-	require.Equal(t, types.GenesisQC(tip.Hash()), cert)
+	require.Equal(t, s.genesis.ChainID(), tip.Block.Hash())
+	require.Equal(t, types.GenesisQC(tip.Block.Hash()), tip.Cert)
 	require.Equal(t, s.state.Version(), uint64(0))
 }
 

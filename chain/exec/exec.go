@@ -40,6 +40,7 @@ type Executor struct {
 	listener func(Executed) error
 	keep     uint64
 	space    func() error
+	extra    func(consensus.Decision) ([]state.KV, error)
 
 	mu      sync.Mutex
 	pending []consensus.Decision // decided, not executed; ascending
@@ -51,28 +52,28 @@ type Executor struct {
 // stop it by an error. keep is how many of the newest blocks stay stored, 0 for
 // all. space is asked before each commit whether there is room for one: the
 // database maps its files, and would be killed where other programs get an error.
-func New(l *ledger.Ledger, s *state.State, st *store.Store, keep uint64, space func() error, decode func(*types.Block) ([]*types.Tx, error), listener func(Executed) error) *Executor {
-	return &Executor{ledger: l, state: s, store: st, keep: keep, space: space, decode: decode, listener: listener, wake: make(chan struct{}, 1)}
+// extra adds records to a block's commit; nil for none.
+func New(l *ledger.Ledger, s *state.State, st *store.Store, keep uint64, space func() error, extra func(consensus.Decision) ([]state.KV, error), decode func(*types.Block) ([]*types.Tx, error), listener func(Executed) error) *Executor {
+	return &Executor{ledger: l, state: s, store: st, keep: keep, space: space, extra: extra, decode: decode, listener: listener, wake: make(chan struct{}, 1)}
 }
 
 // Begin commits the genesis state if the state is empty. It returns the last
-// executed block and its certificate.
-func Begin(g *types.Genesis, l *ledger.Ledger, s *state.State, st *store.Store) (*types.Block, types.QC, error) {
+// executed block and how it was decided.
+func Begin(g *types.Genesis, l *ledger.Ledger, s *state.State, st *store.Store) (consensus.Decision, error) {
 	genesis := g.Block()
 	if s.Empty() {
 		changes, err := l.GenesisChanges()
 		if err != nil {
-			return nil, types.QC{}, err
+			return consensus.Decision{}, err
 		}
 		if _, err := s.Commit(0, changes, nil); err != nil {
-			return nil, types.QC{}, fmt.Errorf("commit genesis: %w", err)
+			return consensus.Decision{}, fmt.Errorf("commit genesis: %w", err)
 		}
 	}
 	if s.Version() == 0 {
-		return genesis, types.GenesisQC(genesis.Hash()), nil
+		return consensus.Decision{Block: genesis, Cert: types.GenesisQC(genesis.Hash())}, nil
 	}
-	d, err := Read(s.Version(), st)
-	return d.Block, d.Cert, err
+	return Read(s.Version(), st)
 }
 
 // Read reads an executed block with its certificate and passage.
@@ -92,7 +93,7 @@ func Read(height uint64, st *store.Store) (consensus.Decision, error) {
 	if err != nil {
 		return consensus.Decision{}, fmt.Errorf("read certificate %d: %w", height, err)
 	}
-	return consensus.Decision{Block: b, Cert: f.Cert, Passage: f.passage()}, nil
+	return consensus.Decision{Block: b, Cert: f.Cert, Passage: f.passage(), Standing: f.Standing}, nil
 }
 
 // storedFinality is what the store holds as a block's certificate: the QC that
@@ -102,10 +103,12 @@ type storedFinality struct {
 	_      struct{} `cbor:",toarray"`
 	Cert   types.QC
 	Phases [4]int64
+	// Standing is the engine's own.
+	Standing []byte
 }
 
 func finality(d consensus.Decision) storedFinality {
-	f := storedFinality{Cert: d.Cert}
+	f := storedFinality{Cert: d.Cert, Standing: append([]byte{}, d.Standing...)}
 	for i, t := range []time.Time{d.Passage.Prepare, d.Passage.Precommit, d.Passage.Commit, d.Passage.Decide} {
 		if !t.IsZero() {
 			f.Phases[i] = t.UnixMicro()
@@ -197,6 +200,13 @@ func (x *Executor) execute(d consensus.Decision) error {
 		return fmt.Errorf("commit block %d: %w", b.Height, err)
 	}
 	records := x.store.Stage(entry(d, result))
+	if x.extra != nil {
+		more, err := x.extra(d)
+		if err != nil {
+			return fmt.Errorf("commit block %d: %w", b.Height, err)
+		}
+		records = append(records, more...)
+	}
 	if h := uint64(b.Height); x.keep > 0 && h > x.keep {
 		records = append(records, x.store.Drop(h-x.keep)...)
 	}

@@ -56,8 +56,9 @@ func openSite(t *testing.T, dir string, keep uint64) *site {
 	require.NoError(t, err)
 	s.store = store.New(s.state)
 	l := ledger.New(s.genesis)
-	s.tip, _, err = Begin(s.genesis, l, s.state, s.store)
+	tip, err := Begin(s.genesis, l, s.state, s.store)
 	require.NoError(t, err)
+	s.tip = tip.Block
 	decode := func(b *types.Block) (txs []*types.Tx, err error) {
 		for _, raw := range b.Txs {
 			tx, err := types.DecodeTx(raw)
@@ -68,7 +69,7 @@ func openSite(t *testing.T, dir string, keep uint64) *site {
 		}
 		return txs, nil
 	}
-	s.exec = New(l, s.state, s.store, keep, func() error { return nil }, decode, func(x Executed) error {
+	s.exec = New(l, s.state, s.store, keep, func() error { return nil }, nil, decode, func(x Executed) error {
 		s.executed <- x
 		return s.refuse
 	})

@@ -1,9 +1,10 @@
 // Package light is what a client checks who trusts nothing but the genesis file:
-// that an account had a balance at a height. Look at [Verify].
+// that an account had a balance at a height. Look at [Trust] and [Trust.Verify].
 //
-// A [Proof] joins a state certificate, signed by a quorum of the genesis
-// validators, with a Merkle proof under the state root that it names. The package
-// does no I/O; cmd and the API carry proofs about.
+// A [Proof] joins a state certificate, signed by a quorum of the validators of its
+// epoch, with a Merkle proof under the state root that it names. Who validates is
+// known from the genesis for the first epoch, and from one [End] an epoch for the
+// others. The package does no I/O; cmd and the API carry proofs about.
 package light
 
 import (
@@ -38,6 +39,7 @@ type Verified struct {
 	Exists  bool
 	Account ledger.Account
 	Height  types.Height
+	Epoch   types.Epoch
 	Signers []string // names of the validators that vouch for it
 }
 
@@ -77,21 +79,18 @@ func Decode(raw []byte) (*Proof, error) {
 	return p, nil
 }
 
-// Verify checks a proof against a valid genesis, and returns what it shows. It
-// trusts neither the node that gave it nor the way it came; what it cannot show is
-// that no newer state exists.
-func Verify(g *types.Genesis, p *Proof) (Verified, error) {
+// Verify checks a proof and returns what it shows. It trusts neither the node that
+// gave it nor the way it came; what it cannot show is that no newer state exists.
+// The error wraps [ErrEpoch] if the proof is of an epoch after [Trust.Epoch].
+func (t *Trust) Verify(p *Proof) (Verified, error) {
 	out := Verified{Address: p.Address, Height: p.Cert.Height}
-	set, err := g.Set()
+	authority, err := t.authority(p.Cert.Height)
 	if err != nil {
 		return out, err
 	}
-	committee, err := consensus.NewCommittee(set, nil, nil)
-	if err != nil {
-		return out, err
-	}
-	if err := consensus.VerifyStateCert(g.ChainID(), committee, &p.Cert); err != nil {
-		return out, fmt.Errorf("%w: it is not signed by a quorum of the validators of this genesis: %w", ErrProof, err)
+	out.Epoch = authority.Epoch
+	if err := consensus.VerifyStateCert(t.chain, authority.Scheme, authority.Validators, &p.Cert); err != nil {
+		return out, fmt.Errorf("%w: it is not signed by a quorum of the validators: %w", ErrProof, err)
 	}
 	path, err := state.DecodeProof(p.Path)
 	if err != nil {
@@ -110,7 +109,7 @@ func Verify(g *types.Genesis, p *Proof) (Verified, error) {
 		}
 	}
 	for i := range p.Cert.Signers.All() {
-		out.Signers = append(out.Signers, set.At(types.ValidatorIndex(i)).Name)
+		out.Signers = append(out.Signers, authority.Validators.At(types.ValidatorIndex(i)).Name)
 	}
 	return out, nil
 }

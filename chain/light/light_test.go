@@ -26,7 +26,14 @@ type fixture struct {
 	rich    types.Address
 }
 
-func newFixture(t *testing.T) *fixture {
+// trust is that of a client who has only the genesis.
+func (f *fixture) trust(t testing.TB) *Trust {
+	trust, err := Begin(f.genesis)
+	require.NoError(t, err)
+	return trust
+}
+
+func newFixture(t testing.TB) *fixture {
 	f := &fixture{rich: types.AddressOf([]byte{1}), genesis: &types.Genesis{
 		Network: "light", AddressPrefix: "tstar", Engine: "hotstuff", Rule: "three-phase", Params: types.DefaultParams(),
 	}}
@@ -85,13 +92,13 @@ func TestAccountAndItsAbsenceAreProven(t *testing.T) {
 	cert := f.certify(t, f.genesis.ChainID(), f.state.Root(), 0, 2, 3)
 	p, err := Decode(f.prove(t, f.rich, cert))
 	require.NoError(t, err)
-	v, err := Verify(f.genesis, p)
+	v, err := f.trust(t).Verify(p)
 	require.NoError(t, err)
 	require.Equal(t, Verified{Address: f.rich, Exists: true, Account: ledger.Account{Balance: 500}, Height: 7, Signers: []string{"a", "c", "d"}}, v)
 
 	p, err = Decode(f.prove(t, types.AddressOf([]byte{2}), cert))
 	require.NoError(t, err)
-	v, err = Verify(f.genesis, p)
+	v, err = f.trust(t).Verify(p)
 	require.NoError(t, err)
 	require.False(t, v.Exists)
 }
@@ -104,7 +111,7 @@ func TestEveryChangedByteIsRefused(t *testing.T) {
 		bad[i] ^= 1 << (i % 8)
 		p, err := Decode(bad)
 		if err == nil {
-			_, err = Verify(f.genesis, p)
+			_, err = f.trust(t).Verify(p)
 		}
 		require.ErrorIs(t, err, ErrProof, "byte %d", i)
 	}
@@ -130,14 +137,14 @@ func TestOnlyAQuorumOfThisGenesisConvinces(t *testing.T) {
 	} {
 		p, err := Decode(f.prove(t, f.rich, cert))
 		require.NoError(t, err, name)
-		_, err = Verify(f.genesis, p)
+		_, err = f.trust(t).Verify(p)
 		require.ErrorIs(t, err, ErrProof, name)
 	}
 	claimed := f.certify(t, chain, root, 0, 1)
 	claimed.Signers.Set(2) // who did not sign
 	p, err := Decode(f.prove(t, f.rich, claimed))
 	require.NoError(t, err)
-	_, err = Verify(f.genesis, p)
+	_, err = f.trust(t).Verify(p)
 	require.ErrorIs(t, err, consensus.ErrStateCert)
 }
 
@@ -147,29 +154,29 @@ func TestProofIsOfOneAddressAndOneBalance(t *testing.T) {
 	require.NoError(t, err)
 	other := *p
 	other.Address = types.AddressOf([]byte{2})
-	_, err = Verify(f.genesis, &other)
+	_, err = f.trust(t).Verify(&other)
 	require.ErrorIs(t, err, ErrProof)
 	richer := *p
 	richer.Account = ledger.Account{Balance: 501}.Encode()
-	_, err = Verify(f.genesis, &richer)
+	_, err = f.trust(t).Verify(&richer)
 	require.ErrorIs(t, err, ErrProof)
 	denied := *p
 	denied.Account = []byte{}
-	_, err = Verify(f.genesis, &denied)
+	_, err = f.trust(t).Verify(&denied)
 	require.ErrorIs(t, err, ErrProof)
 }
 
 func FuzzDecode(f *testing.F) {
 	f.Add(canon.MustMarshal(Proof{Account: []byte{1}, Path: []byte{2}, Cert: types.StateCert{Signers: []byte{7}, Signature: []byte{1}}}))
 	f.Add([]byte{})
-	g := &types.Genesis{Network: "x"}
+	trust := newFixture(f).trust(f)
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		p, err := Decode(raw)
 		if err != nil {
 			return
 		}
 		require.Equal(t, raw, canon.MustMarshal(p))
-		_, err = Verify(g, p)
+		_, err = trust.Verify(p)
 		require.Error(t, err)
 	})
 }

@@ -49,6 +49,7 @@ const (
 	certPrefix    = "c"
 	hashPrefix    = "h"
 	txPrefix      = "t"
+	epochPrefix   = "e"
 )
 
 func heightKey(prefix string, height uint64) []byte {
@@ -82,6 +83,17 @@ func (s *Store) Drop(height uint64) []state.KV {
 	return []state.KV{
 		{Key: heightKey(blockPrefix, height)}, {Key: heightKey(receiptPrefix, height)}, {Key: heightKey(certPrefix, height)},
 	}
+}
+
+// StageEpochEnd lists the record that keeps the proof of an epoch's end. It is never
+// dropped: a light client needs all of them.
+func (s *Store) StageEpochEnd(epoch uint64, end []byte) []state.KV {
+	return []state.KV{{Key: heightKey(epochPrefix, epoch), Value: end}}
+}
+
+// EpochEnd returns the encoded proof of an epoch's end.
+func (s *Store) EpochEnd(epoch uint64) ([]byte, error) {
+	return s.get(heightKey(epochPrefix, epoch), "end of epoch %d", epoch)
 }
 
 // Block returns the encoded block of a height.

@@ -59,6 +59,7 @@ type Timeout struct {
 	High      QC
 	Last      *TC
 	Vote      *Vote
+	Handover  *Handover // as long as nothing of the epoch is certified
 }
 
 // StateCert proves an executed state: validators with more than two thirds of

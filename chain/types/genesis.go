@@ -123,6 +123,14 @@ func (g *Genesis) Encode() ([]byte, error) {
 	return append(b, '\n'), err
 }
 
+// Phases is how many certificates a decision takes by the genesis' rule.
+func (g *Genesis) Phases() int {
+	if g.Rule == "two-phase" {
+		return 2
+	}
+	return 3
+}
+
 // Supply is the sum of the first balances. The genesis must be valid.
 func (g *Genesis) Supply() Drops {
 	var sum Drops

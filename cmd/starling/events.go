@@ -85,7 +85,7 @@ func what(e api.Event) string {
 	case events.KindView:
 		return told(e, func(v events.View) string {
 			if v.Timeout {
-				return fmt.Sprintf("%s  led by %s, after a timeout", count(v.View), v.Leader)
+				return fmt.Sprintf("%s  led by %s, after a timeout: %s was silent", count(v.View), v.Leader, v.Failed)
 			}
 			return fmt.Sprintf("%s  led by %s", count(v.View), v.Leader)
 		})
@@ -96,6 +96,10 @@ func what(e api.Event) string {
 				word = "joined"
 			}
 			return fmt.Sprintf("%s %s  (%s now)", p.ID, word, plural(p.Connections, "connection"))
+		})
+	case events.KindOffence:
+		return told(e, func(o events.Offence) string {
+			return fmt.Sprintf("%s is proven guilty of a %s", o.Validator, o.Offence)
 		})
 	case events.KindGap:
 		return told(e, func(g events.Gap) string {

@@ -33,9 +33,20 @@ type lightView struct {
 }
 
 func newLightCmd(a *app) *cobra.Command {
-	return group("light", "check what a node says, trusting only the genesis",
-		"  starling light verify ADDRESS --genesis genesis.json",
+	var trust string
+	cmd := group("light", "check what a node says, trusting only the genesis",
+		"  starling light --trust genesis.json --api node.example:8420\n"+
+			"  starling light verify ADDRESS --genesis genesis.json",
 		newLightVerifyCmd(a))
+	cmd.Flags().StringVar(&trust, "trust", "", "genesis file from a source that you trust: follow the network from it, one certificate an epoch")
+	help := cmd.RunE
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if trust == "" || len(args) > 0 {
+			return help(cmd, args)
+		}
+		return a.runLightFollow(cmd, trust)
+	}
+	return cmd
 }
 
 func newLightVerifyCmd(a *app) *cobra.Command {
@@ -60,7 +71,7 @@ func newLightVerifyCmd(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			verified, err := verify(g, address, proof)
+			verified, err := a.verify(cmd, g, address, proof)
 			if err != nil {
 				return err
 			}
@@ -73,8 +84,9 @@ func newLightVerifyCmd(a *app) *cobra.Command {
 }
 
 // verify believes nothing but the genesis. A true proof of another account than
-// the one that was asked for proves nothing.
-func verify(g *types.Genesis, address types.Address, raw []byte) (light.Verified, error) {
+// the one that was asked for proves nothing. If the proof is of a later epoch than
+// the first the node is asked how the epochs before ended.
+func (a *app) verify(cmd *cobra.Command, g *types.Genesis, address types.Address, raw []byte) (light.Verified, error) {
 	p, err := light.Decode(raw)
 	if err != nil {
 		return light.Verified{}, err
@@ -82,7 +94,14 @@ func verify(g *types.Genesis, address types.Address, raw []byte) (light.Verified
 	if p.Address != address {
 		return light.Verified{}, fmt.Errorf("%w: it is about another account, %s", light.ErrProof, p.Address.Format(g.AddressPrefix))
 	}
-	return light.Verify(g, p)
+	trust, err := light.Begin(g)
+	if err != nil {
+		return light.Verified{}, err
+	}
+	if err := a.followEpochs(cmd, trust, g.Params.EpochOf(p.Cert.Height), nil); err != nil {
+		return light.Verified{}, err
+	}
+	return trust.Verify(p)
 }
 
 // trustedGenesis reads the file that --genesis or the configuration names.

@@ -41,6 +41,8 @@ type Ledger interface {
 	Account(ctx context.Context, a types.Address) (AccountRecord, error)
 	Tx(ctx context.Context, id hash.Hash) (TxRecord, error)
 	Proof(ctx context.Context, a types.Address) (ProofRecord, error)
+	// EpochEnd returns the encoding of chain/light.End.
+	EpochEnd(ctx context.Context, e types.Epoch) ([]byte, error)
 }
 
 // Submitter takes transactions in. It may keep raw.

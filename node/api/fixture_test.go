@@ -150,6 +150,8 @@ func (f *fake) Account(_ context.Context, a types.Address) (AccountRecord, error
 	return AccountRecord{Exists: true, Balance: 1_250_000, Sequence: 4, NextSequence: 6, Height: 30}, nil
 }
 
+func (f *fake) EpochEnd(context.Context, types.Epoch) ([]byte, error) { return []byte{1, 2}, nil }
+
 func (f *fake) Proof(ctx context.Context, a types.Address) (ProofRecord, error) {
 	if a != funded {
 		return ProofRecord{}, ErrNotReady

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/hex"
 	"fmt"
 	"time"
 
@@ -24,6 +25,10 @@ type addressInput struct {
 	Address string `path:"address" doc:"bech32m address" maxLength:"128"`
 }
 
+type epochInput struct {
+	Epoch uint64 `path:"epoch" doc:"number of the epoch, from 0"`
+}
+
 type txInput struct {
 	Hash    string `path:"hash" doc:"the transaction's identifier" minLength:"64" maxLength:"64"`
 	Wait    string `query:"wait" enum:"decided" doc:"hold the answer until the transaction is decided or expired"`
@@ -35,6 +40,7 @@ func (s *Server) ledgerRoutes(api huma.API) {
 	get(s, api, "/v1/blocks/{ref}", "get-block", "ledger", "One decided block", s.getBlock)
 	get(s, api, "/v1/balance/{address}", "balance", "ledger", "An account's balance and sequence", s.balance)
 	get(s, api, "/v1/proof/{address}", "proof", "ledger", "An account with a proof for light clients", s.proof)
+	get(s, api, "/v1/epochs/{epoch}/end", "epoch-end", "ledger", "The proof of how an epoch ended, and who validates the next", s.epochEnd)
 	get(s, api, "/v1/tx/{hash}", "get-tx", "ledger", "A transaction and what became of it", s.getTx)
 }
 
@@ -95,6 +101,14 @@ func (s *Server) proof(ctx context.Context, in *addressInput) (Proof, error) {
 		return Proof{}, fmt.Errorf("proof of %s: %w", in.Address, err)
 	}
 	return s.render.proof(a, rec), nil
+}
+
+func (s *Server) epochEnd(ctx context.Context, in *epochInput) (EpochEnd, error) {
+	end, err := s.backend.EpochEnd(ctx, types.Epoch(in.Epoch))
+	if err != nil {
+		return EpochEnd{}, fmt.Errorf("end of epoch %d: %w", in.Epoch, err)
+	}
+	return EpochEnd{Epoch: in.Epoch, End: hex.EncodeToString(end)}, nil
 }
 
 func (s *Server) getTx(ctx context.Context, in *txInput) (Tx, error) {

@@ -148,6 +148,12 @@ type Account struct {
 	Height       uint64 `json:"height" doc:"the state's"`
 }
 
+// EpochEnd is the answer of GET /v1/epochs/{epoch}/end.
+type EpochEnd struct {
+	Epoch uint64 `json:"epoch"`
+	End   string `json:"end" doc:"canonical CBOR, hexadecimal; starling light --trust checks it"`
+}
+
 // Proof is the answer of GET /v1/proof: the account as this node sees it, and
 // what convinces somebody who trusts only the genesis.
 type Proof struct {

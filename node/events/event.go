@@ -15,11 +15,12 @@ const (
 	KindTransaction Kind = "transaction" // a transaction came in or was decided
 	KindView        Kind = "view"        // consensus entered a view
 	KindPeer        Kind = "peer"        // a connection came or went
+	KindOffence     Kind = "offence"     // a validator was proven to have broken the protocol
 	KindGap         Kind = "gap"         // events were lost to this subscriber
 )
 
 // Kinds lists what can be published and asked for.
-func Kinds() []Kind { return []Kind{KindBlock, KindTransaction, KindView, KindPeer} }
+func Kinds() []Kind { return []Kind{KindBlock, KindTransaction, KindView, KindPeer, KindOffence} }
 
 // Event is one thing that happened. ID grows by one with every event of a node's
 // lifetime, beginning with 1.
@@ -60,6 +61,7 @@ type View struct {
 	View    uint64 `json:"view"`
 	Leader  string `json:"leader"`
 	Timeout bool   `json:"timeout"`
+	Failed  string `json:"failed,omitempty"` // whose silence cost the view before
 }
 
 // Peer says that a connection came or went. Connections is the number after it.
@@ -67,6 +69,14 @@ type Peer struct {
 	ID          string `json:"id"`
 	Connected   bool   `json:"connected"`
 	Connections int    `json:"connections"`
+}
+
+// Offence says that a validator was proven to have broken the protocol; a block
+// will carry the proof. ID is the same for everybody who proves it.
+type Offence struct {
+	Validator string    `json:"validator"`
+	Offence   string    `json:"offence"`
+	ID        hash.Hash `json:"id"`
 }
 
 // Gap says that the events after From and before Next were lost to the
@@ -80,4 +90,5 @@ func (Block) kind() Kind       { return KindBlock }
 func (Transaction) kind() Kind { return KindTransaction }
 func (View) kind() Kind        { return KindView }
 func (Peer) kind() Kind        { return KindPeer }
+func (Offence) kind() Kind     { return KindOffence }
 func (Gap) kind() Kind         { return KindGap }

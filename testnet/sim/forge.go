@@ -25,7 +25,7 @@ func (l *liar) forge(v types.View) {
 
 // forgeTimeout gives up a view with a true statement and false attachments.
 func (l *liar) forgeTimeout(v types.View) {
-	t := types.Timeout{View: v + types.View(l.w.rand.IntN(3)), Voter: l.self, High: l.core.High()}
+	t := types.Timeout{Epoch: l.core.Epoch(), View: v + types.View(l.w.rand.IntN(3)), Voter: l.self, High: l.core.High()}
 	switch l.w.rand.IntN(3) {
 	case 0:
 		t.Last = l.forgedTC(v)
@@ -39,15 +39,15 @@ func (l *liar) forgeTimeout(v types.View) {
 			t.High = l.qcs[l.w.rand.IntN(len(l.qcs))]
 		}
 	}
-	t.Signature = l.sign(l.self, types.TimeoutMessage(l.w.domain, t.View, t.High.View))
+	t.Signature = l.sign(l.self, types.TimeoutMessage(l.domain(), t.View, t.High.View))
 	l.w.toAll(l.replica, hotstuff.TimeoutIn{Timeout: t})
 }
 
 // accomplices are the validators whose keys the liar has.
 func (l *liar) accomplices() (all bls.Bitmap) {
-	all = bls.NewBitmap(l.w.Replicas)
-	for i := range l.w.Replicas {
-		if v := types.ValidatorIndex(i); l.w.faulty(v) {
+	all = bls.NewBitmap(l.w.size())
+	for i, member := range l.w.members(l.core.Epoch()) {
+		if l.w.faulty(member) {
 			all.Set(i)
 		}
 	}
@@ -82,7 +82,7 @@ func (l *liar) forgedQC(v types.View) (types.QC, bool) {
 	switch l.w.rand.IntN(4) {
 	case 0: // too few signers
 	case 1: // signers who did not sign
-		for i := range l.w.Replicas {
+		for i := range l.w.size() {
 			qc.Signers.Set(i)
 		}
 	case 2: // another view than was signed
@@ -97,7 +97,7 @@ func (l *liar) forgedQC(v types.View) (types.QC, bool) {
 			return qc, true
 		}
 	}
-	qc.Signature = l.together(types.VoteMessage(l.w.domain, qc.View, qc.Block))
+	qc.Signature = l.together(types.VoteMessage(l.domain(), qc.View, qc.Block))
 	return qc, true
 }
 
@@ -138,18 +138,18 @@ func (l *liar) forgedTC(v types.View) *types.TC {
 	}
 	high := l.core.High()
 	tc := &types.TC{View: max(v, high.View+1), High: high, Groups: []types.TCGroup{{High: high.View, Signers: l.accomplices()}}}
-	tc.Signature = l.together(types.TimeoutMessage(l.w.domain, tc.View, high.View))
+	tc.Signature = l.together(types.TimeoutMessage(l.domain(), tc.View, high.View))
 	return tc
 }
 
 // crowdOfOne counts the accomplices many times, once with each certificate.
 func (l *liar) crowdOfOne(v types.View) *types.TC {
-	highs := l.qcs[max(0, len(l.qcs)-l.w.Replicas):]
+	highs := l.qcs[max(0, len(l.qcs)-l.w.size()):]
 	tc := &types.TC{View: max(v, highs[len(highs)-1].View+1), High: highs[len(highs)-1]}
 	var sigs [][]byte
 	for _, qc := range highs {
 		tc.Groups = append(tc.Groups, types.TCGroup{High: qc.View, Signers: l.accomplices()})
-		sigs = append(sigs, l.together(types.TimeoutMessage(l.w.domain, tc.View, qc.View)))
+		sigs = append(sigs, l.together(types.TimeoutMessage(l.domain(), tc.View, qc.View)))
 	}
 	tc.Signature = l.merge(sigs)
 	return tc
@@ -166,7 +166,7 @@ func (l *liar) tamper(t types.Timeout) {
 			t.High.Signature[i] ^= 1
 		}
 	case 2:
-		t.Vote = &types.Vote{View: t.View, Voter: t.Voter, Signature: make([]byte, 8)}
+		t.Vote = &types.Vote{Epoch: t.Epoch, View: t.View, Voter: t.Voter, Signature: make([]byte, 8)}
 		if b := l.known(); b != nil {
 			t.Vote.View, t.Vote.Block = b.View, b.Hash()
 		}

@@ -36,6 +36,7 @@ type law struct {
 
 type slot struct {
 	replica int
+	epoch   types.Epoch
 	view    types.View
 }
 
@@ -58,21 +59,25 @@ func (l *law) observe(w *world, r *replica, effect hotstuff.Effect) {
 	case hotstuff.BroadcastTimeout:
 		l.timeout(r, e.Timeout)
 	case hotstuff.Broadcast:
-		l.vote(r, types.Vote{View: e.Block.View, Block: e.Block.Hash()})
+		l.vote(r, types.Vote{Epoch: e.Block.Epoch, View: e.Block.View, Block: e.Block.Hash()})
 	case hotstuff.Decided:
 		l.decide(w, r, e)
 	case hotstuff.Blame:
-		if e.From == "" && !w.faulty(e.Validator) {
-			l.fail(ErrBlame, "%s blames validator %d: %s", r, e.Validator, e.Reason)
-		}
+		l.blame(w, r, e)
 	}
 }
 
-// promise: each record on disk is of a later view than those before it, but that
-// a view voted in may be given up. It holds across crashes.
+// promise: each record on disk is of a later view than those of its epoch before it,
+// but that a view voted in may be given up. It holds across crashes. (A replica that
+// has forgotten to have executed the end of an epoch is back in that epoch.)
 func (l *law) promise(r *replica, rec hotstuff.Record) {
-	for i := len(r.records) - 1; i >= max(0, len(r.records)-2); i-- {
+	seen := 0
+	for i := len(r.records) - 1; i >= 0 && seen < 2; i-- {
 		before := r.records[i]
+		if rec.Epoch != before.Epoch || rec.Handover != nil || before.Handover != nil {
+			continue
+		}
+		seen++
 		if rec.View() < before.View() || rec.View() == before.View() && (rec.Timeout == nil || before.Timeout != nil) {
 			l.fail(ErrPromise, "%s promises something in view %d after view %d", r, rec.View(), before.View())
 		}
@@ -85,19 +90,23 @@ func (l *law) promise(r *replica, rec hotstuff.Record) {
 // vote: a replica shows one vote a view, crash or no crash, and only after it
 // is on disk.
 func (l *law) vote(r *replica, v types.Vote) {
-	s := slot{r.id, v.View}
+	s := slot{r.id, v.Epoch, v.View}
 	if before, ok := l.votes[s]; ok && before != v.Block {
 		l.fail(ErrPromise, "%s voted twice in view %d", r, v.View)
 	}
 	l.votes[s] = v.Block
-	if rec := r.record(func(rec hotstuff.Record) bool { return rec.Vote != nil && rec.Vote.View == v.View }); rec == nil || rec.Vote.Block != v.Block {
+	if rec := r.record(func(rec hotstuff.Record) bool {
+		return rec.Vote != nil && rec.Epoch == v.Epoch && rec.Vote.View == v.View
+	}); rec == nil || rec.Vote.Block != v.Block {
 		l.fail(ErrPromise, "%s shows a vote in view %d that is not on its disk", r, v.View)
 	}
 }
 
 // timeout: a replica gives up a view once, with one certificate, after it is on disk.
 func (l *law) timeout(r *replica, t types.Timeout) {
-	if rec := r.record(func(rec hotstuff.Record) bool { return rec.Timeout != nil && rec.View() == t.View }); rec == nil || rec.Timeout.High.View != t.High.View {
+	if rec := r.record(func(rec hotstuff.Record) bool {
+		return rec.Timeout != nil && rec.Epoch == t.Epoch && rec.View() == t.View
+	}); rec == nil || rec.Timeout.High.View != t.High.View {
 		l.fail(ErrPromise, "%s shows a timeout of view %d that is not on its disk", r, t.View)
 	}
 	if t.Vote != nil {
@@ -123,7 +132,7 @@ func (l *law) decide(w *world, r *replica, e hotstuff.Decided) {
 		l.fail(ErrOrder, "%s decides height %d on top of height %d", r, b.Height, tip.Height)
 		return
 	}
-	if e.Cert.Block != b.Hash() || e.Cert.View != b.View || !w.validQC(e.Cert) {
+	if e.Cert.Block != b.Hash() || e.Cert.View != b.View || !w.validQC(b.Epoch, e.Cert) {
 		l.fail(ErrBlock, "%s decides block %s without a certificate for it", r, b.Hash().Short())
 	}
 	switch i := int(b.Height) - 1; {
@@ -135,6 +144,23 @@ func (l *law) decide(w *world, r *replica, e hotstuff.Decided) {
 	case i > len(l.chain) || l.chain[i] != b.Hash():
 		l.fail(ErrFork, "%s decides block %s at height %d, others decided %s", r, b.Hash().Short(), b.Height, l.chain[i].Short())
 	}
+}
+
+// blame: nobody honest is blamed, and what is proven is true.
+func (l *law) blame(w *world, r *replica, e hotstuff.Blame) {
+	if e.From == "" && !w.faulty(w.members(e.Epoch)[e.Validator]) {
+		l.fail(ErrBlame, "%s blames validator %d: %s", r, e.Validator, e.Reason)
+	}
+	if e.Evidence == nil {
+		return
+	}
+	if culprit := w.members(e.Evidence.Epoch)[e.Evidence.Culprit]; !w.faulty(culprit) {
+		l.fail(ErrBlame, "%s proves a %s of replica %d, who is honest", r, e.Evidence.Offence, culprit)
+	}
+	if _, err := w.authority(e.Evidence.Epoch).CheckEvidence(e.Evidence); err != nil {
+		l.fail(ErrBlame, "%s shows evidence that proves nothing: %s", r, err)
+	}
+	w.report.Proofs++
 }
 
 // checkLive: within the calm time every honest replica decides what any had

@@ -8,14 +8,16 @@ import (
 	"github.com/starlingmesh/starling/chain/consensus/consensustest"
 	"github.com/starlingmesh/starling/chain/consensus/hotstuff"
 	"github.com/starlingmesh/starling/chain/types"
+	"github.com/starlingmesh/starling/crypto/hash"
 )
 
 // replica is a core with its disk. The disk outlives crashes.
 type replica struct {
 	w      *world
-	id     int // its place in the world
-	self   types.ValidatorIndex
-	faulty bool // a liar or a twin: the laws do not hold for it
+	id     int                  // its place in the world
+	seat   int                  // the replica whose key it has: its own, or its twin's
+	self   types.ValidatorIndex // in the present epoch, if it validates
+	faulty bool                 // a liar or a twin: the laws do not hold for it
 	liar   *liar
 	core   *hotstuff.Core // nil while down
 
@@ -29,18 +31,19 @@ type replica struct {
 }
 
 type decided struct {
-	block *types.Block
-	cert  types.QC
+	block    *types.Block
+	cert     types.QC
+	standing []byte
 }
 
 func newReplica(w *world, id int) *replica {
 	genesis := types.GenesisBlock(w.chain, w.start.UnixMilli())
-	r := &replica{w: w, id: id, self: types.ValidatorIndex(id), executed: []decided{{block: genesis, cert: types.GenesisQC(w.chain)}}}
+	r := &replica{w: w, id: id, seat: id, executed: []decided{{block: genesis, cert: types.GenesisQC(w.chain)}}}
 	if id >= w.Replicas {
-		r.self -= types.ValidatorIndex(w.Twins)
+		r.seat -= w.Twins
 	}
-	r.faulty = w.faulty(r.self)
-	if r.faulty && int(r.self) < w.Replicas-w.Twins {
+	r.faulty = w.faulty(r.seat)
+	if r.faulty && r.seat < w.Replicas-w.Twins {
 		r.liar = newLiar(r)
 	}
 	for _, c := range w.Crashes {
@@ -57,8 +60,8 @@ func (r *replica) height() types.Height { return r.executed[len(r.executed)-1].b
 // clock is what the replica's clock says.
 func (r *replica) clock() time.Time {
 	t := r.w.start.Add(r.w.now)
-	if int(r.self) < len(r.w.Skews) {
-		t = t.Add(r.w.Skews[r.self])
+	if r.seat < len(r.w.Skews) {
+		t = t.Add(r.w.Skews[r.seat])
 	}
 	return t
 }
@@ -66,29 +69,57 @@ func (r *replica) clock() time.Time {
 // boot starts the replica from its disk.
 func (r *replica) boot() {
 	root := r.executed[len(r.executed)-1]
-	rule := r.w.Rule
+	r.begin(r.w.params.EpochOf(root.block.Height+1), root, nil, r.kept(root.block))
+}
+
+// begin runs a core for an epoch.
+func (r *replica) begin(epoch types.Epoch, root decided, h *types.Handover, records []hotstuff.Record) {
+	w, rule := r.w, r.w.Rule
 	if r.liar != nil {
 		rule = credulous{rule}
 	}
-	core, err := hotstuff.New(hotstuff.Config{
-		Chain: r.w.chain, Validators: r.w.set, Schedule: r.w.leaders, Rule: rule,
-		Scheme: consensustest.Scheme{Self: r.self}, Self: &r.self,
-		ViewTimeout: r.w.ViewTimeout, MaxViewTimeout: maxTimeouts * r.w.ViewTimeout, MaxDrift: maxDrift,
-	}, hotstuff.Restored{Root: root.block, Cert: root.cert, Records: r.kept(root.block.View)})
+	cfg := hotstuff.Config{
+		Chain: w.chain, Epoch: epoch, Handover: h, Validators: w.set, Schedule: w.leaders, Rule: rule, Scheme: consensustest.Scheme{},
+		ViewTimeout: w.ViewTimeout, MaxViewTimeout: maxTimeouts * w.ViewTimeout, MaxDrift: maxDrift, Reputation: w.Reputation,
+	}
+	if i := slices.Index(w.members(epoch), r.seat); i >= 0 {
+		r.self = types.ValidatorIndex(i)
+		self := r.self
+		cfg.Self, cfg.Scheme = &self, consensustest.Scheme{Self: self}
+	}
+	if w.EpochBlocks > 0 {
+		cfg.Last = w.params.LastOf(epoch)
+		if epoch > 0 && root.block.Height == w.params.LastOf(epoch-1) {
+			cfg.Prior = w.authority(epoch - 1)
+		}
+	}
+	core, err := hotstuff.New(cfg, hotstuff.Restored{Root: root.block, Cert: root.cert, Records: records, Standing: root.standing})
 	if err != nil {
-		r.w.law.fail(ErrStall, "%s does not start again: %s", r, err)
+		w.law.fail(ErrStall, "%s does not start again: %s", r, err)
 		return
+	}
+	if !r.faulty {
+		w.report.Epochs = max(w.report.Epochs, epoch)
 	}
 	r.core = core
 	r.step(hotstuff.Start{})
+	if w.EpochBlocks == 0 {
+		return
+	}
+	// Execution tells the next set, some time after the epoch began.
+	w.at(w.now+time.Duration(w.rand.Int64N(int64(50*time.Millisecond))), func() {
+		if r.core == core {
+			r.step(hotstuff.NextSet{Hash: hash.Sum("set", []byte{byte(epoch + 1)})})
+		}
+	})
 }
 
 // kept drops the records that execution made superfluous, as drivers do; the
 // last record of each sort stays.
-func (r *replica) kept(executed types.View) []hotstuff.Record {
+func (r *replica) kept(executed *types.Block) []hotstuff.Record {
 	first := max(0, len(r.records)-2)
 	for i, rec := range r.records {
-		if rec.View() > executed {
+		if rec.Epoch > executed.Epoch || rec.View() > executed.View {
 			first = min(first, i)
 			break
 		}
@@ -172,7 +203,7 @@ func (r *replica) carryOut(effect hotstuff.Effect) {
 		}
 	case hotstuff.SendVote:
 		if r.liar == nil || r.liar.votes(e) {
-			w.toValidator(r, e.To, hotstuff.VoteIn{Vote: e.Vote})
+			w.toValidator(r, e.Vote.Epoch, e.To, hotstuff.VoteIn{Vote: e.Vote})
 		}
 	case hotstuff.BroadcastTimeout:
 		if r.liar != nil {
@@ -189,7 +220,10 @@ func (r *replica) carryOut(effect hotstuff.Effect) {
 	case hotstuff.Fetch:
 		r.fetch(e)
 	case hotstuff.Decided:
-		r.executed = append(r.executed, decided{e.Block, e.Cert})
+		r.executed = append(r.executed, decided{e.Block, e.Cert, e.Standing})
+	case hotstuff.EpochEnded:
+		r.timer++
+		r.begin(e.Epoch+1, r.executed[len(r.executed)-1], e.Handover, r.records)
 	case hotstuff.EnterView:
 		r.entered(e.View)
 	}

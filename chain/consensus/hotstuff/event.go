@@ -10,7 +10,7 @@ import (
 )
 
 // Event is something that happened: one of [Start], [Proposal], [VoteIn],
-// [TimeoutIn], [TimerFired], [Payload], [Blocks].
+// [TimeoutIn], [TimerFired], [Payload], [Blocks], [NextSet].
 type Event interface{ event() }
 
 // Start enters the first view. It is the first event, once.
@@ -29,6 +29,10 @@ type TimeoutIn struct{ Timeout types.Timeout }
 
 // TimerFired says that the time set by [SetTimer] for the view has passed.
 type TimerFired struct{ View types.View }
+
+// NextSet says which validators the next epoch has: the hash of the set. The core
+// can end its epoch only once it knows.
+type NextSet struct{ Hash hash.Hash }
 
 // Payload answers [BuildPayload].
 type Payload struct {
@@ -51,10 +55,11 @@ func (TimeoutIn) event()  {}
 func (TimerFired) event() {}
 func (Payload) event()    {}
 func (Blocks) event()     {}
+func (NextSet) event()    {}
 
 // Effect is something that the driver is to do: one of [Persist], [Broadcast],
 // [SendVote], [BroadcastTimeout], [SetTimer], [BuildPayload], [Fetch],
-// [Decided], [EnterView], [Blame].
+// [Decided], [EpochEnded], [EnterView], [Blame].
 type Effect interface{ effect() }
 
 // Persist asks for the record to be appended to the vote log and synced before
@@ -90,8 +95,10 @@ type BuildPayload struct {
 }
 
 // Fetch asks for a missing block and its ancestors, down to height Above
-// (exclusive). The validators in Holders voted for it and so have it.
+// (exclusive). The validators in Holders voted for it and so have it. If nobody is in
+// Holders the block may be a liar's invention, but decided blocks are wanted.
 type Fetch struct {
+	Epoch   types.Epoch // whose validators Holders are
 	Block   hash.Hash
 	Above   types.Height
 	Holders bls.Bitmap
@@ -103,6 +110,18 @@ type Decided struct {
 	Block   *types.Block
 	Cert    types.QC // certifies Block
 	Passage consensus.Passage
+	// Standing is to be given back with the block after a restart.
+	Standing []byte
+}
+
+// EpochEnded says that the epoch's last block was decided, as an effect before it
+// said. It is the last effect: the core is done; the driver goes on with one for the next epoch, whose
+// root is Last.
+type EpochEnded struct {
+	Epoch    types.Epoch
+	Last     *types.Block
+	Cert     types.QC
+	Handover *types.Handover
 }
 
 // EnterView says that a view has begun, for drivers that show or measure.
@@ -110,14 +129,19 @@ type EnterView struct {
 	View     types.View
 	Leader   types.ValidatorIndex
 	TimedOut bool // the view before ended in a timeout certificate
+	// Failed is who should have proposed in, or collected the votes of, the view
+	// that timed out.
+	Failed types.ValidatorIndex
 }
 
 // Blame says that somebody broke the protocol: a validator, or, if From is not
 // empty, the peer who served fetched blocks.
 type Blame struct {
+	Epoch     types.Epoch
 	Validator types.ValidatorIndex
 	From      string
 	Reason    string
+	Evidence  *types.Evidence // the proof, if there is one that convinces others
 }
 
 func (Persist) effect()          {}
@@ -128,5 +152,6 @@ func (SetTimer) effect()         {}
 func (BuildPayload) effect()     {}
 func (Fetch) effect()            {}
 func (Decided) effect()          {}
+func (EpochEnded) effect()       {}
 func (EnterView) effect()        {}
 func (Blame) effect()            {}

@@ -21,12 +21,14 @@ const votesKept = 16
 
 // enter begins a view.
 func (c *Core) enter(v types.View, timedOut bool) {
-	c.view = v
+	failed := c.Leader()
+	c.view, c.entered = v, c.now
 	maps.DeleteFunc(c.votes, func(old types.View, _ map[hash.Hash]map[types.ValidatorIndex][]byte) bool {
 		return old <= c.high.View || old+votesKept < v
 	})
-	maps.DeleteFunc(c.timeouts, func(_ types.ValidatorIndex, t *types.Timeout) bool { return t.View < v })
-	c.emit(EnterView{View: v, Leader: c.cfg.Schedule.Leader(v), TimedOut: timedOut})
+	maps.DeleteFunc(c.timeouts, func(_ types.ValidatorIndex, t *types.Timeout) bool { return t.View+1 < v })
+	c.forgetWitnessed()
+	c.emit(EnterView{View: v, Leader: c.Leader(), TimedOut: timedOut, Failed: failed})
 	c.emit(SetTimer{View: v, After: c.timeout()})
 	c.build()
 }
@@ -34,7 +36,7 @@ func (c *Core) enter(v types.View, timedOut bool) {
 // timeout is the duration of the present view: growing by half with each view
 // lost since the highest certificate, after the first few.
 func (c *Core) timeout() time.Duration {
-	d := c.cfg.ViewTimeout
+	d := c.base()
 	for lost := patience; types.View(lost) < c.view-c.high.View-1 && d < c.cfg.MaxViewTimeout; lost++ {
 		d += d / 2
 	}
@@ -49,7 +51,7 @@ func (c *Core) onTimer(v types.View) {
 		return
 	}
 	c.fetchMissing()
-	c.emit(SetTimer{View: v, After: c.cfg.ViewTimeout})
+	c.emit(SetTimer{View: v, After: c.base()})
 	c.giveUp()
 }
 
@@ -60,7 +62,10 @@ func (c *Core) giveUp() {
 		return
 	}
 	again := c.ownTimeout != nil && c.ownTimeout.View == c.view
-	t := types.Timeout{Epoch: c.cfg.Epoch, View: c.view, Voter: *c.cfg.Self, High: c.high, Last: c.highTC}
+	t := types.Timeout{Epoch: c.cfg.Epoch, View: c.view, Voter: *c.cfg.Self, High: c.high}
+	if c.highTC != nil && c.highTC.View > c.high.View {
+		t.Last = c.highTC // why the replica is in this view; it may be the last to know
+	}
 	if again {
 		t.High, t.Signature = c.ownTimeout.High, c.ownTimeout.Signature
 	} else {
@@ -69,12 +74,15 @@ func (c *Core) giveUp() {
 	if c.lastVote != nil && c.lastVote.View > c.high.View {
 		t.Vote = c.lastVote
 	}
+	if c.unproven() {
+		t.Handover = c.cfg.Handover
+	}
 	c.ownTimeout = &t
 	if !again {
 		c.voted = max(c.voted, c.view)
 		promise := t
-		promise.Last, promise.Vote = nil, nil
-		c.emit(Persist{Record{Timeout: &promise, Locked: c.locked, High: c.high}})
+		promise.Vote, promise.Handover = nil, nil
+		c.emit(Persist{Record{Epoch: c.cfg.Epoch, Timeout: &promise, Locked: c.locked, High: c.high}})
 	}
 	c.emit(BroadcastTimeout{Timeout: t})
 	if t.Vote != nil {
@@ -85,12 +93,19 @@ func (c *Core) giveUp() {
 
 // onTimeout takes up a timeout and everything it carries.
 func (c *Core) onTimeout(t *types.Timeout) {
+	if t.Epoch == c.cfg.Epoch+1 {
+		c.onSuccessor(t.High, t.Handover)
+	}
+	c.lag(t.Epoch, t.High.Block)
 	if t.Epoch != c.cfg.Epoch || c.isSelf(t.Voter) || c.cfg.Validators.Power(t.Voter) == 0 {
 		return
 	}
 	if err := c.checkTimeout(t); err != nil {
-		c.emit(Blame{Validator: t.Voter, Reason: err.Error()})
+		c.emit(Blame{Epoch: c.cfg.Epoch, Validator: t.Voter, Reason: err.Error()})
 		return
+	}
+	if t.Handover != nil && c.unproven() && c.cfg.Handover == nil && c.learnHandover(t.Handover) == nil {
+		c.build()
 	}
 	if t.Last != nil {
 		c.learnTC(t.Last)
@@ -112,7 +127,7 @@ func (c *Core) checkTimeout(t *types.Timeout) error {
 			return fmt.Errorf("%w: timeout signature in view %d", ErrCertificate, t.View)
 		}
 	}
-	if err := c.checkQC(t.High); err != nil {
+	if err := c.checkHigh(t.High); err != nil {
 		return err
 	}
 	if t.Last != nil {
@@ -124,7 +139,7 @@ func (c *Core) checkTimeout(t *types.Timeout) error {
 // take counts a checked timeout. A minority that holds an honest replica makes
 // this one join; a quorum ends the view.
 func (c *Core) take(t *types.Timeout) {
-	if t.View < c.view {
+	if t.View+1 < c.view {
 		return
 	}
 	if kept := c.timeouts[t.Voter]; kept == nil || kept.View < t.View {
@@ -137,6 +152,9 @@ func (c *Core) take(t *types.Timeout) {
 		}
 	}
 	if same >= c.cfg.Validators.Quorum() {
+		if c.highTC != nil && c.highTC.View >= t.View {
+			return
+		}
 		if tc := c.aggregate(t.View); tc != nil {
 			c.learnTC(tc)
 		}
@@ -200,10 +218,27 @@ func (c *Core) aggregate(v types.View) *types.TC {
 // learnTC takes up a checked timeout certificate.
 func (c *Core) learnTC(tc *types.TC) {
 	c.learnQC(tc.High)
-	if c.highTC == nil || tc.View > c.highTC.View {
-		c.highTC = tc
+	if c.highTC != nil && tc.View <= c.highTC.View {
+		return
 	}
-	if tc.View >= c.view {
+	c.highTC = tc
+	switch {
+	case tc.View >= c.view:
 		c.enter(tc.View+1, true)
+	case c.relief():
+		c.relieve()
 	}
+}
+
+// relieve lets another leader take over a view that was entered with a certificate
+// that its collector never showed: the timeouts brought it. Without this a crashed
+// leader would cost two timeouts, one for the votes that it did not collect and one
+// for the block that it did not propose.
+func (c *Core) relieve() {
+	n := c.tree.Get(c.high.Block)
+	if n == nil {
+		return
+	}
+	c.emit(EnterView{View: c.view, Leader: c.Leader(), TimedOut: true, Failed: c.leader(n, c.view, false)})
+	c.build()
 }

@@ -35,7 +35,25 @@ func (o orphanage) childOf(h hash.Hash) *types.Block {
 	return first
 }
 
+// of counts the orphans of one proposer.
+func (o orphanage) of(proposer types.ValidatorIndex) (count int) {
+	for _, b := range o {
+		if b.Proposer == proposer {
+			count++
+		}
+	}
+	return count
+}
+
 func (c *Core) onProposal(b *types.Block) {
+	if b.Epoch != c.cfg.Epoch {
+		if b.Epoch == c.cfg.Epoch+1 {
+			c.onSuccessor(b.Justify, b.Handover)
+		}
+		c.lag(b.Epoch, b.Parent())
+		return
+	}
+	c.watchProposal(b)
 	if b.Height <= c.DecidedHeight() {
 		return
 	}
@@ -44,7 +62,7 @@ func (c *Core) onProposal(b *types.Block) {
 		return
 	}
 	if err := c.checkHeader(b); err != nil {
-		c.emit(Blame{Validator: b.Proposer, Reason: err.Error()})
+		c.emit(Blame{Epoch: c.cfg.Epoch, Validator: b.Proposer, Reason: err.Error(), Evidence: c.watchCertificates(b)})
 		return
 	}
 	if b.Timeouts != nil {
@@ -52,7 +70,7 @@ func (c *Core) onProposal(b *types.Block) {
 	}
 	parent := c.tree.Get(b.Parent())
 	if parent == nil {
-		if len(c.orphans) < maxOrphans {
+		if len(c.orphans) < maxOrphans && c.orphans.of(b.Proposer) < maxOrphans/4 {
 			c.orphans[b.Hash()] = b
 		}
 		c.learnQC(b.Justify)
@@ -73,11 +91,11 @@ func (c *Core) checkHeader(b *types.Block) error {
 	switch {
 	case b.Chain != c.cfg.Chain:
 		return fmt.Errorf("proposal for chain %s", b.Chain.Short())
-	case b.Proposer != c.cfg.Schedule.Leader(b.View):
+	case !c.cfg.Reputation && b.Proposer != c.cfg.Schedule.Leader(b.View):
 		return fmt.Errorf("proposal in view %d by validator %d, who does not lead it", b.View, b.Proposer)
 	case b.Justify.View >= b.View:
 		return fmt.Errorf("proposal in view %d is justified by view %d", b.View, b.Justify.View)
-	case (b.Timeouts == nil) != (b.Justify.View+1 == b.View):
+	case b.Timeouts == nil && b.Justify.View+1 != b.View, b.Timeouts != nil && b.Justify.View+1 == b.View && !c.cfg.Reputation:
 		return fmt.Errorf("proposal in view %d on view %d: a timeout certificate must be present exactly if a view was lost", b.View, b.Justify.View)
 	case b.Timeouts != nil && b.Timeouts.View+1 != b.View:
 		return fmt.Errorf("proposal in view %d carries a timeout certificate of view %d", b.View, b.Timeouts.View)
@@ -99,12 +117,21 @@ func (c *Core) checkHeader(b *types.Block) error {
 func (c *Core) adopt(b *types.Block, parent *Node) *Node {
 	p := parent.Block
 	if b.Height != p.Height+1 || b.Justify.View != p.View || b.Time <= p.Time {
-		c.emit(Blame{Validator: b.Proposer, Reason: fmt.Sprintf("block %s does not fit its parent", b.Hash().Short())})
+		c.emit(Blame{Epoch: c.cfg.Epoch, Validator: b.Proposer, Reason: fmt.Sprintf("block %s does not fit its parent", b.Hash().Short())})
 		return nil
 	}
-	n := c.tree.insert(b, parent)
+	if leader := c.leader(parent, b.View, relieved(b)); b.Proposer != leader {
+		c.emit(Blame{Epoch: c.cfg.Epoch, Validator: b.Proposer, Reason: fmt.Sprintf("proposal in view %d, which validator %d leads", b.View, leader)})
+		return nil
+	}
+	if err := c.fits(b, p); err != nil {
+		c.emit(Blame{Epoch: c.cfg.Epoch, Validator: b.Proposer, Reason: err.Error()})
+		return nil
+	}
+	n := c.insert(b, parent)
 	n.Passage.Prepare = c.now
 	c.learnQC(b.Justify)
+	c.endIfProven()
 	if c.high.Block == b.Hash() {
 		c.apply(c.high) // the certificate came before the block
 		c.build()
@@ -132,6 +159,12 @@ func (c *Core) adoptOrphans(n *Node) {
 // certified is never voted for or built upon because of it.
 func (c *Core) onBlocks(e Blocks) {
 	for _, b := range e.Blocks {
+		if b.Epoch != c.cfg.Epoch {
+			if b.Epoch == c.cfg.Epoch+1 {
+				c.onSuccessor(b.Justify, b.Handover)
+			}
+			return
+		}
 		if c.tree.Get(b.Hash()) != nil || b.Height <= c.DecidedHeight() {
 			continue
 		}
@@ -140,7 +173,7 @@ func (c *Core) onBlocks(e Blocks) {
 			break // not what was asked for, or pruned meanwhile
 		}
 		if err := c.checkHeader(b); err != nil {
-			c.emit(Blame{Validator: b.Proposer, From: e.From, Reason: err.Error()})
+			c.emit(Blame{Epoch: c.cfg.Epoch, Validator: b.Proposer, From: e.From, Reason: err.Error()})
 			return
 		}
 		n := c.adopt(b, parent)
@@ -159,8 +192,16 @@ func (c *Core) fetchAncestor(qc types.QC) {
 		qc = b.Justify
 	}
 	if c.tree.Get(qc.Block) == nil && qc.View > c.tree.root.Block.View {
-		c.emit(Fetch{Block: qc.Block, Above: c.DecidedHeight(), Holders: qc.Signers})
+		c.emit(Fetch{Epoch: c.epochOf(qc), Block: qc.Block, Above: c.DecidedHeight(), Holders: qc.Signers})
 	}
+}
+
+// epochOf is the epoch whose validators signed a certificate.
+func (c *Core) epochOf(qc types.QC) types.Epoch {
+	if c.cfg.Prior != nil && qc.Block == c.begun.Hash() {
+		return c.cfg.Prior.Epoch
+	}
+	return c.cfg.Epoch
 }
 
 // fetchMissing asks again for what the replica needs to go on.
@@ -169,14 +210,19 @@ func (c *Core) fetchMissing() { c.fetchAncestor(c.high) }
 // build asks for a payload if it is this replica's turn to propose.
 func (c *Core) build() {
 	justified := c.high.View+1 == c.view || c.highTC != nil && c.highTC.View+1 == c.view
-	if !c.leads(c.view) || !justified || c.voted >= c.view || c.asked == c.view {
+	now := attempt{c.view, c.relief()}
+	parent := c.tree.Get(c.high.Block) // else fetched; build is called again when it is there
+	if c.cfg.Self == nil || !justified || c.voted >= c.view || c.asked == now || parent == nil || !c.leads(parent) {
 		return
 	}
-	parent := c.tree.Get(c.high.Block)
-	if parent == nil {
-		return // fetched; build is called again when it is there
+	if c.unproven() && c.cfg.Handover == nil || parent.Block.Height+1 >= c.cfg.Last && c.next == (hash.Hash{}) {
+		return // both come in time, or others lead
 	}
-	c.asked = c.view
+	c.asked = now
+	if parent.Block.Height >= c.cfg.Last {
+		c.onPayload(Payload{View: c.view, Parent: parent.Block.Hash()})
+		return
+	}
 	c.emit(BuildPayload{View: c.view, Parent: parent.Block, Hurry: c.hurry(parent)})
 }
 
@@ -195,17 +241,20 @@ func (c *Core) hurry(n *Node) bool {
 	return false
 }
 
+// leads reports whether this replica may propose on top of n in the present view.
+func (c *Core) leads(n *Node) bool { return c.isSelf(c.leader(n, c.view, c.relief())) }
+
 func (c *Core) onPayload(e Payload) {
-	if e.View != c.view || c.voted >= c.view || !c.leads(c.view) {
+	if e.View != c.view || c.voted >= c.view {
 		return
 	}
 	if e.Parent != c.high.Block {
-		c.asked = 0 // a higher certificate came meanwhile
+		c.asked = attempt{} // a higher certificate came meanwhile
 		c.build()
 		return
 	}
 	parent := c.tree.Get(e.Parent)
-	if parent == nil {
+	if parent == nil || !c.leads(parent) {
 		return
 	}
 	h := types.BlockHeader{
@@ -213,22 +262,28 @@ func (c *Core) onPayload(e Payload) {
 		Time: max(c.now.UnixMilli(), parent.Block.Time+1), Justify: c.high,
 		State: e.Content.State, Cut: e.Content.Cut, Evidence: e.Content.Evidence,
 	}
-	if c.high.View+1 != c.view {
+	if c.high.View+1 != c.view || c.relief() {
 		h.Timeouts = c.highTC
+	}
+	if h.Height >= c.cfg.Last {
+		h.NextSet = c.next
+	}
+	if c.unproven() {
+		h.Handover = c.cfg.Handover
 	}
 	b, err := types.NewBlock(h, e.Content.Txs, c.cfg.Scheme.SignBlock)
 	if err != nil {
-		c.emit(Blame{Validator: *c.cfg.Self, Reason: err.Error()})
+		c.emit(Blame{Epoch: c.cfg.Epoch, Validator: *c.cfg.Self, Reason: err.Error()})
 		return
 	}
-	n := c.tree.insert(b, parent)
+	n := c.insert(b, parent)
 	n.Passage.Prepare = c.now
 	if !c.maySign(n) {
 		return
 	}
 	v := c.promise(n)
 	c.emit(Broadcast{Block: b})
-	c.cast(v)
+	c.cast(v, n)
 }
 
 // before orders blocks by view and hash.

@@ -1,6 +1,11 @@
 package hotstuff
 
-import "github.com/starlingmesh/starling/chain/types"
+import (
+	"math/rand/v2"
+
+	"github.com/starlingmesh/starling/chain/types"
+	"github.com/starlingmesh/starling/crypto/hash"
+)
 
 // Schedule names the leader of each view. All replicas must have the same.
 type Schedule interface {
@@ -43,6 +48,15 @@ func NewRoundRobin(set *types.ValidatorSet) *RoundRobin {
 		credit[best] -= total
 		r.turns[t] = types.ValidatorIndex(best)
 	}
+	return r
+}
+
+// NewSeeded computes one period of turns and shuffles them by a seed, so that every
+// epoch has another order of leaders. It is deterministic.
+func NewSeeded(set *types.ValidatorSet, seed hash.Hash) *RoundRobin {
+	r := NewRoundRobin(set)
+	shuffle := rand.New(rand.NewChaCha8(seed)) //nolint:gosec // an order, not a secret: all replicas draw alike
+	shuffle.Shuffle(len(r.turns), func(i, j int) { r.turns[i], r.turns[j] = r.turns[j], r.turns[i] })
 	return r
 }
 

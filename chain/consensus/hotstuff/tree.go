@@ -18,6 +18,7 @@ type Node struct {
 	Block    *types.Block
 	Parent   *Node // nil for the root
 	Passage  consensus.Passage
+	standing Standing // of the leaders, on top of this block
 	children []*Node
 }
 

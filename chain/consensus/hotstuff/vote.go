@@ -24,13 +24,14 @@ func (c *Core) maySign(n *Node) bool {
 	b := n.Block
 	return c.cfg.Self != nil && b.View == c.view && b.View > c.voted &&
 		c.cfg.Rule.Safe(b, c.locked) &&
+		(b.Height < c.cfg.Last || b.NextSet == c.next) &&
 		time.UnixMilli(b.Time).Sub(c.now) <= c.cfg.MaxDrift
 }
 
 // vote votes for n if that is safe.
 func (c *Core) vote(n *Node) {
 	if c.maySign(n) {
-		c.cast(c.promise(n))
+		c.cast(c.promise(n), n)
 	}
 }
 
@@ -40,13 +41,13 @@ func (c *Core) promise(n *Node) types.Vote {
 	message := types.VoteMessage(c.domain, b.View, b.Hash())
 	v := types.Vote{Epoch: c.cfg.Epoch, View: b.View, Block: b.Hash(), Voter: *c.cfg.Self, Signature: c.cfg.Scheme.Sign(message)}
 	c.voted, c.lastVote = b.View, &v
-	c.emit(Persist{Record{Vote: &v, Block: b, Locked: c.locked, High: c.high}})
+	c.emit(Persist{Record{Epoch: c.cfg.Epoch, Vote: &v, Block: b, Locked: c.locked, High: c.high}})
 	return v
 }
 
-// cast sends a vote to the leader of the next view.
-func (c *Core) cast(v types.Vote) {
-	if next := c.cfg.Schedule.Leader(v.View + 1); c.isSelf(next) {
+// cast sends the vote for n to the leader of the next view.
+func (c *Core) cast(v types.Vote, n *Node) {
+	if next := c.leader(n, v.View+1, false); c.isSelf(next) {
 		c.onVote(v)
 	} else {
 		c.emit(SendVote{To: next, Vote: v})
@@ -55,7 +56,12 @@ func (c *Core) cast(v types.Vote) {
 
 // onVote keeps a vote and makes a certificate when it completes a quorum.
 func (c *Core) onVote(v types.Vote) {
-	if v.Epoch != c.cfg.Epoch || v.View <= c.high.View || v.View > c.view+voteWindow || c.cfg.Validators.Power(v.Voter) == 0 {
+	if v.Epoch != c.cfg.Epoch {
+		c.lag(v.Epoch, v.Block)
+		return
+	}
+	c.watchVote(v)
+	if v.View <= c.high.View || v.View > c.view+voteWindow || c.cfg.Validators.Power(v.Voter) == 0 {
 		return
 	}
 	blocks := c.votes[v.View]
@@ -108,7 +114,7 @@ func (c *Core) certify(view types.View, block, message hash.Hash, voters map[typ
 		}
 		for _, voter := range bad {
 			delete(voters, voter)
-			c.emit(Blame{Validator: voter, Reason: fmt.Sprintf("bad vote signature in view %d", view)})
+			c.emit(Blame{Epoch: c.cfg.Epoch, Validator: voter, Reason: fmt.Sprintf("bad vote signature in view %d", view)})
 		}
 	}
 }
@@ -123,6 +129,7 @@ func (c *Core) bitmap(shares []consensus.Share) bls.Bitmap {
 
 // learnQC takes up a checked certificate.
 func (c *Core) learnQC(qc types.QC) {
+	c.measure(qc)
 	if qc.View > c.high.View {
 		c.high = qc
 	}
@@ -146,7 +153,7 @@ func (c *Core) apply(qc types.QC) {
 		c.locked = lock
 	}
 	if final, cert := c.cfg.Rule.Decide(c.tree, qc); final != nil {
-		c.decide(final, cert)
+		c.decide(final, cert, func(last *Node) *types.Handover { return c.handover(last, qc) })
 	}
 }
 
@@ -164,15 +171,30 @@ func (c *Core) mark(n *Node) {
 	}
 }
 
-func (c *Core) decide(final *Node, cert types.QC) {
+// decide makes final and its ancestors final, but nothing above the epoch's last
+// block. handover makes the proof that the epoch ended.
+func (c *Core) decide(final *Node, cert types.QC, handover func(last *Node) *types.Handover) {
+	if c.done != nil {
+		return
+	}
 	path := c.tree.path(final)
+	if final.Block.Height > c.cfg.Last {
+		above := int(final.Block.Height - c.cfg.Last)
+		cert = path[len(path)-above].Block.Justify
+		path = path[:len(path)-above]
+		final = path[len(path)-1]
+	}
 	for i, n := range path {
 		qc := cert
 		if i+1 < len(path) {
 			qc = path[i+1].Block.Justify
 		}
 		n.Passage.Decide = c.now
-		c.emit(Decided{Block: n.Block, Cert: qc, Passage: n.Passage})
+		c.emit(Decided{Block: n.Block, Cert: qc, Passage: n.Passage, Standing: n.standing.Encode()})
+	}
+	if final.Block.Height == c.cfg.Last {
+		c.done = &EpochEnded{Epoch: c.cfg.Epoch, Last: final.Block, Cert: cert, Handover: handover(final)}
+		return
 	}
 	if len(path) > 0 {
 		c.tree.prune(final)

@@ -315,6 +315,9 @@ func (c *Chain) Tx(_ context.Context, id hash.Hash) (api.TxRecord, error) {
 	return rec, nil
 }
 
+// EpochEnd implements [api.Ledger]: the only epoch never ends.
+func (c *Chain) EpochEnd(context.Context, types.Epoch) ([]byte, error) { return nil, api.ErrNotFound }
+
 // Proof implements [api.Ledger]. The bundle proves nothing.
 func (c *Chain) Proof(ctx context.Context, a types.Address) (api.ProofRecord, error) {
 	acc, err := c.Account(ctx, a)

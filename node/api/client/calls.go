@@ -77,6 +77,11 @@ func (c *Client) Proof(ctx context.Context, address string) (api.Proof, error) {
 	return get[api.Proof](ctx, c, "/v1/proof/"+url.PathEscape(address), nil)
 }
 
+// EpochEnd fetches the proof of how an epoch ended.
+func (c *Client) EpochEnd(ctx context.Context, epoch uint64) (api.EpochEnd, error) {
+	return get[api.EpochEnd](ctx, c, "/v1/epochs/"+strconv.FormatUint(epoch, 10)+"/end", nil)
+}
+
 // Tx fetches a transaction and what became of it.
 func (c *Client) Tx(ctx context.Context, id hash.Hash) (api.Tx, error) {
 	return get[api.Tx](ctx, c, "/v1/tx/"+id.String(), nil)

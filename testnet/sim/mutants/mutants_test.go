@@ -37,7 +37,7 @@ func TestSearchFindsEveryMutant(t *testing.T) {
 
 // apply returns the source file's path and its mutated text.
 func (m Mutant) apply(t *testing.T, root string) (file, patched string) {
-	file = filepath.Join(root, "chain", "consensus", "hotstuff", m.File)
+	file = filepath.Join(root, "chain", "consensus", filepath.FromSlash(m.File))
 	source, err := os.ReadFile(file)
 	require.NoError(t, err)
 	require.Equal(t, 1, strings.Count(string(source), m.Old),
@@ -49,7 +49,7 @@ func (m Mutant) apply(t *testing.T, root string) (file, patched string) {
 // runs it. It returns what the search printed.
 func (m Mutant) search(t *testing.T, root, file, patched string) string {
 	dir := t.TempDir()
-	mutated, overlay, binary := filepath.Join(dir, m.File), filepath.Join(dir, "overlay.json"), filepath.Join(dir, "search.test")
+	mutated, overlay, binary := filepath.Join(dir, "mutated.go"), filepath.Join(dir, "overlay.json"), filepath.Join(dir, "search.test")
 	require.NoError(t, os.WriteFile(mutated, []byte(patched), 0o600))
 	replace, err := json.Marshal(map[string]map[string]string{"Replace": {file: mutated}})
 	require.NoError(t, err)

@@ -10,7 +10,6 @@ package driver
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -21,18 +20,10 @@ import (
 	"github.com/starlingmesh/starling/crypto/hash"
 )
 
-// VoteLog keeps the records of the core. chain/journal.Journal is one.
-type VoteLog interface {
-	Append(record []byte) (index uint64, err error)
-	Sync() error
-	DropBefore(index uint64) error
-}
-
 // Config is what a driver is made of. All fields are required unless said
 // otherwise.
 type Config struct {
 	Core    *hotstuff.Core
-	Leaders hotstuff.Schedule
 	Log     VoteLog
 	Network consensus.Network
 	Chain   consensus.Chain
@@ -46,7 +37,21 @@ type Config struct {
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 	// OnView is told of each new view; optional.
-	OnView consensus.ViewObserver
+	OnView func(consensus.ViewBegan)
+	// Epochs makes the cores of later epochs; nil if the first never ends.
+	Epochs Epochs
+}
+
+// Epochs knows who validates when. That follows from executed state, so the answer
+// may have to be waited for.
+type Epochs interface {
+	// Succeed makes the core for the epoch after the one that ended, nil if its
+	// validators are not known yet.
+	Succeed(hotstuff.EpochEnded) (*hotstuff.Core, error)
+	// SetHash is the hash of an epoch's validator set, if it is known.
+	SetHash(types.Epoch) (hash.Hash, bool)
+	// Changed is signalled when more may be known than before.
+	Changed() <-chan struct{}
 }
 
 // inboxSize bounds the events that wait for the core. Past it network handlers
@@ -70,18 +75,8 @@ type Driver struct {
 	begun     types.Height // decided when the driver started
 	last      logged
 	lost      uint64
-}
-
-// logged remembers where in the vote log which view is, so that the log can be
-// cut behind executed blocks.
-type logged struct {
-	index  uint64
-	oldest []logPoint
-}
-
-type logPoint struct {
-	view  types.View
-	index uint64
+	ended     *hotstuff.EpochEnded // until its successor can be made
+	told      types.Epoch          // the epoch whose next set the core was told, plus one
 }
 
 type ask struct {
@@ -111,8 +106,12 @@ func (d *Driver) Run(ctx context.Context) error {
 	defer d.timer.Stop()
 	defer d.build.Stop()
 	d.begun = d.cfg.Core.DecidedHeight()
-	if err := d.step(hotstuff.Start{}); err != nil {
+	if err := errors.Join(d.step(hotstuff.Start{}), d.succeed()); err != nil {
 		return err
+	}
+	var changed <-chan struct{}
+	if d.cfg.Epochs != nil {
+		changed = d.cfg.Epochs.Changed()
 	}
 	for {
 		var err error
@@ -127,6 +126,8 @@ func (d *Driver) Run(ctx context.Context) error {
 			err = d.propose(true)
 		case <-d.cfg.Chain.Pending():
 			err = d.propose(false)
+		case <-changed:
+			err = d.succeed()
 		case a := <-d.asks:
 			a.answer <- d.cfg.Core.Undecided(a.block)
 		}
@@ -143,8 +144,40 @@ func (d *Driver) step(ev hotstuff.Event) error {
 			return err
 		}
 	}
+	if d.ended != nil {
+		return d.succeed()
+	}
 	d.publish()
 	return nil
+}
+
+// succeed goes on with the next epoch once its validators are known, and tells the
+// core which ones will follow.
+func (d *Driver) succeed() error {
+	if d.cfg.Epochs == nil {
+		return nil
+	}
+	if d.ended != nil {
+		core, err := d.cfg.Epochs.Succeed(*d.ended)
+		if core == nil || err != nil {
+			return err
+		}
+		d.ended, d.cfg.Core, d.wanted = nil, core, nil
+		d.build.Stop()
+		if err := d.step(hotstuff.Start{}); err != nil {
+			return err
+		}
+	}
+	epoch := d.cfg.Core.Epoch()
+	if d.told > epoch {
+		return nil
+	}
+	h, known := d.cfg.Epochs.SetHash(epoch + 1)
+	if !known {
+		return nil
+	}
+	d.told = epoch + 1
+	return d.step(hotstuff.NextSet{Hash: h})
 }
 
 func (d *Driver) carryOut(effect hotstuff.Effect) error {
@@ -163,73 +196,25 @@ func (d *Driver) carryOut(effect hotstuff.Effect) error {
 	case hotstuff.BuildPayload:
 		d.want(e)
 	case hotstuff.Fetch:
-		d.cfg.Network.Fetch(e.Block, e.Above, e.Holders)
+		d.cfg.Network.Fetch(e.Epoch, e.Block, e.Above, e.Holders)
 	case hotstuff.Decided:
-		d.cfg.Chain.Decided(consensus.Decision{Block: e.Block, Cert: e.Cert, Passage: e.Passage})
+		d.cfg.Chain.Decided(consensus.Decision{Block: e.Block, Cert: e.Cert, Passage: e.Passage, Standing: e.Standing})
+	case hotstuff.EpochEnded:
+		d.ended = &e
 	case hotstuff.EnterView:
 		d.wanted = nil
 		if e.TimedOut {
 			d.lost++
-			d.cfg.Logger.Debug("view lost", "view", e.View-1, "leader", d.cfg.Leaders.Leader(e.View-1))
+			d.cfg.Logger.Debug("view lost", "view", e.View-1, "failed", e.Failed)
 		}
 		if d.cfg.OnView != nil {
-			d.cfg.OnView(e.View, e.Leader, e.TimedOut)
+			d.cfg.OnView(consensus.ViewBegan{Epoch: d.cfg.Core.Epoch(), View: e.View, Leader: e.Leader, TimedOut: e.TimedOut, Failed: e.Failed})
 		}
 	case hotstuff.Blame:
-		d.cfg.Network.Blame(e.Validator, e.From, e.Reason)
+		d.cfg.Network.Blame(consensus.Fault(e))
 	}
 	return nil
 }
-
-// persist writes a promise down. If that fails the promise must not be made.
-func (d *Driver) persist(r hotstuff.Record) error {
-	data, err := r.Encode()
-	if err != nil {
-		return fmt.Errorf("encode vote log record: %w", err)
-	}
-	index, err := d.cfg.Log.Append(data)
-	if err == nil {
-		err = d.cfg.Log.Sync()
-	}
-	if err != nil {
-		return fmt.Errorf("write vote log (the node stops voting rather than forget a vote): %w", err)
-	}
-	d.last.index = index
-	d.last.oldest = append(d.last.oldest, logPoint{r.View(), index})
-	if len(d.last.oldest)%trimEvery == 0 {
-		return d.trim()
-	}
-	return nil
-}
-
-// trim cuts the vote log behind the last executed block: what is decided but not
-// executed may exist nowhere else. The newest records stay whatever their view,
-// since they hold the highest promise.
-func (d *Driver) trim() error {
-	executed := d.cfg.Chain.ExecutedView()
-	keep := len(d.last.oldest) / 2
-	for i, p := range d.last.oldest {
-		if p.view+trimMargin >= executed {
-			keep = min(keep, i)
-			break
-		}
-	}
-	if keep == 0 {
-		return nil
-	}
-	if err := d.cfg.Log.DropBefore(d.last.oldest[keep].index); err != nil {
-		return fmt.Errorf("cut vote log: %w", err)
-	}
-	d.last.oldest = append([]logPoint{}, d.last.oldest[keep:]...)
-	return nil
-}
-
-// trimEvery is how many records are appended between two attempts to cut the log.
-const trimEvery = 1024
-
-// trimMargin is how many views further back the vote log reaches, for peers that
-// ask for the blocks of late views.
-const trimMargin = 64
 
 // Propose implements [consensus.Engine].
 func (d *Driver) Propose(b *types.Block) { d.put(hotstuff.Proposal{Block: b}) }
@@ -252,9 +237,6 @@ func (d *Driver) put(ev hotstuff.Event) {
 	}
 }
 
-// Leader implements [consensus.Engine].
-func (d *Driver) Leader(v types.View) types.ValidatorIndex { return d.cfg.Leaders.Leader(v) }
-
 // Undecided implements [consensus.Engine].
 func (d *Driver) Undecided(ctx context.Context, h hash.Hash) []*types.Block {
 	a := ask{block: h, answer: make(chan []*types.Block, 1)}
@@ -273,29 +255,9 @@ func (d *Driver) Status() consensus.Status { return *d.status.Load() }
 func (d *Driver) publish() {
 	c := d.cfg.Core
 	d.status.Store(&consensus.Status{
-		View: c.View(), Leader: d.cfg.Leaders.Leader(c.View()), HighQC: c.High().View,
+		Epoch: c.Epoch(), View: c.View(), Leader: c.Leader(), HighQC: c.High().View,
 		DecidedHeight: c.DecidedHeight(), LostViews: d.lost,
 	})
 }
 
 var _ consensus.Engine = (*Driver)(nil)
-
-// ErrVoteLog is wrapped when a vote log cannot be replayed.
-var ErrVoteLog = errors.New("vote log")
-
-// Replay decodes the records of a vote log, oldest first.
-func Replay(replay func(func(index uint64, record []byte) error) error) ([]hotstuff.Record, error) {
-	var records []hotstuff.Record
-	err := replay(func(index uint64, data []byte) error {
-		r, err := hotstuff.DecodeRecord(data)
-		if err != nil {
-			return fmt.Errorf("record %d: %w", index, err)
-		}
-		records = append(records, r)
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrVoteLog, err)
-	}
-	return records, nil
-}

@@ -77,7 +77,7 @@ func (n *node) SendVote(to types.ValidatorIndex, v types.Vote) {
 
 // Fetch serves what the others have decided above a height, and then undecided
 // ancestors.
-func (n *node) Fetch(h hash.Hash, above types.Height, _ bls.Bitmap) {
+func (n *node) Fetch(_ types.Epoch, h hash.Hash, above types.Height, _ bls.Bitmap) {
 	for _, o := range *n.all {
 		d := o.driver.Load()
 		if o == n || d == nil {
@@ -93,8 +93,8 @@ func (n *node) Fetch(h hash.Hash, above types.Height, _ bls.Bitmap) {
 	}
 }
 
-func (n *node) Blame(v types.ValidatorIndex, from, reason string) {
-	n.t.Errorf("blamed %d: %s", v, reason)
+func (n *node) Blame(f consensus.Fault) {
+	n.t.Errorf("blamed %d: %s", f.Validator, f.Reason)
 }
 func (n *node) Hurry() bool              { return false }
 func (n *node) ExecutedView() types.View { return 0 }
@@ -150,7 +150,7 @@ func (n *node) start(dir string, fail error) (stop func() error) {
 	}, restored)
 	require.NoError(n.t, err)
 	d := New(Config{
-		Core: core, Leaders: leaders, Log: &watched{log, n, fail}, Network: n, Chain: n, Logger: slog.New(slog.DiscardHandler),
+		Core: core, Log: &watched{log, n, fail}, Network: n, Chain: n, Logger: slog.New(slog.DiscardHandler),
 		BlockInterval: time.Millisecond, IdleInterval: 30 * time.Millisecond,
 	})
 	n.driver.Store(d)
