@@ -155,6 +155,18 @@ func (l *liar) crowdOfOne(v types.View) *types.TC {
 	return tc
 }
 
+// backdate gives up a view with a certificate of view 0 for the latest block.
+func (l *liar) backdate(v types.View) {
+	b := l.known()
+	if b == nil {
+		return
+	}
+	high := types.QC{Block: b.Hash(), Signers: bls.NewBitmap(l.w.size()), Signature: make([]byte, 8)}
+	t := types.Timeout{Epoch: l.core.Epoch(), View: v, Voter: l.self, High: high}
+	t.Signature = l.sign(l.self, types.TimeoutMessage(l.domain(), v, 0))
+	l.w.toAll(l.replica, hotstuff.TimeoutIn{Timeout: t})
+}
+
 // tamper sends an honest replica's timeout on with attachments of the liar's.
 func (l *liar) tamper(t types.Timeout) {
 	switch l.w.rand.IntN(3) {

@@ -146,7 +146,7 @@ func (l *liar) enter(v types.View) {
 	for _, act := range []struct {
 		trick Tricks
 		do    func(types.View)
-	}{{Replay, l.replay}, {Forge, l.forge}, {Usurp, l.usurp}} {
+	}{{Replay, l.replay}, {Forge, l.forge}, {Usurp, l.usurp}, {Backdate, l.backdate}} {
 		if l.has(act.trick) && l.chance(2) {
 			wait := time.Duration(l.w.rand.Int64N(int64(l.w.ViewTimeout)))
 			l.w.at(l.w.now+wait, func() {
