@@ -12,6 +12,8 @@ type Mutant struct {
 	File string // of chain/consensus
 	Old  string // must occur exactly once in it
 	New  string
+	// Also is a second change, old and new, where a rule is checked twice.
+	Also [2]string
 	// Laws are those of which one must be reported broken, by their error texts.
 	Laws []string
 	// Quick has the ordinary tests run the mutant too.
@@ -63,7 +65,7 @@ var All = []Mutant{
 		Old: "if power < a.Validators.Quorum() {\n\t\treturn fmt.Errorf(\"%w: no quorum for the timeout", New: "if power == 0 {\n\t\treturn fmt.Errorf(\"%w: no quorum for the timeout",
 	},
 	{
-		Name: "does not verify certificates", File: "authority.go", Laws: []string{block, fork, blame},
+		Name: "does not verify certificates", File: "authority.go", Laws: []string{block, fork, blame, stall},
 		Old: "if !a.Scheme.VerifyAggregate(signed, qc.Signature) {", New: "if len(signed) == 0 {",
 	},
 	{
@@ -81,6 +83,7 @@ var All = []Mutant{
 	{
 		Name: "takes proposals from anybody", File: "hotstuff/proposal.go", Laws: []string{block},
 		Old: "case !c.cfg.Reputation && b.Proposer != c.cfg.Schedule.Leader(b.View):", New: "case false:",
+		Also: [2]string{"; b.Proposer != leader {", "; b.Proposer != leader && b.View == 0 {"},
 	},
 	{
 		Name: "forgets to write votes down", File: "hotstuff/vote.go", Laws: []string{promise},
