@@ -30,7 +30,7 @@ func (m *mesh) watchDeafness(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
-		heard := m.proposals.Peers()
+		heard := m.txs.Peers()
 		connected := m.host.Network().Peers()
 		for id := range missed {
 			if !slices.Contains(connected, id) {

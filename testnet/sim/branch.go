@@ -63,6 +63,9 @@ func (l *liar) move(v types.View, moves []Move) {
 
 // collectTimeout makes timeout certificates.
 func (l *liar) collectTimeout(t types.Timeout) {
+	if t.Epoch != l.core.Epoch() {
+		return
+	}
 	voters := l.gaveUp[t.View]
 	if voters == nil {
 		voters = map[types.ValidatorIndex]types.Timeout{}
@@ -75,7 +78,7 @@ func (l *liar) collectTimeout(t types.Timeout) {
 	for _, i := range slices.Sorted(maps.Keys(voters)) {
 		t := voters[i]
 		if groups[t.High.View] == nil {
-			groups[t.High.View] = bls.NewBitmap(l.w.Replicas)
+			groups[t.High.View] = bls.NewBitmap(l.w.size())
 		}
 		groups[t.High.View].Set(int(i))
 		sigs = append(sigs, t.Signature)
@@ -86,7 +89,7 @@ func (l *liar) collectTimeout(t types.Timeout) {
 	for _, high := range slices.Sorted(maps.Keys(groups)) {
 		tc.Groups = append(tc.Groups, types.TCGroup{High: high, Signers: groups[high]})
 	}
-	if tc.Signature = l.merge(sigs); l.w.validTC(l.epoch(), tc) {
+	if tc.Signature = l.merge(sigs); l.w.validTC(t.Epoch, 0, tc) {
 		l.learn(tc.High, tc)
 	}
 }
@@ -106,14 +109,14 @@ func (l *liar) lastTC(v types.View) *types.TC {
 // certified block.
 func (l *liar) proposeOn(v types.View, qc types.QC, tc *types.TC, to Side) {
 	parent, known := l.blocks[qc.Block]
-	if !known || v == 0 {
+	if !known || v == 0 || l.core == nil || !l.seated() {
 		return
 	}
 	if qc.View+1 == v {
 		tc = nil
 	}
 	b := l.build(types.BlockHeader{
-		Chain: l.w.chain, Epoch: l.epoch(), Height: parent.Height + 1, View: v, Proposer: l.self,
+		Chain: l.w.chain, Epoch: l.core.Epoch(), Height: parent.Height + 1, View: v, Proposer: l.self,
 		Time: max(l.clock().UnixMilli(), parent.Time+1), Justify: qc, Timeouts: tc,
 	}, [][]byte{{byte(l.w.rand.IntN(256))}})
 	l.blocks[b.Hash()] = b

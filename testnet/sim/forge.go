@@ -25,7 +25,7 @@ func (l *liar) forge(v types.View) {
 
 // forgeTimeout gives up a view with a true statement and false attachments.
 func (l *liar) forgeTimeout(v types.View) {
-	t := types.Timeout{Epoch: l.epoch(), View: v + types.View(l.w.rand.IntN(3)), Voter: l.self, High: l.core.High()}
+	t := types.Timeout{Epoch: l.core.Epoch(), View: v + types.View(l.w.rand.IntN(3)), Voter: l.self, High: l.core.High()}
 	switch l.w.rand.IntN(3) {
 	case 0:
 		t.Last = l.forgedTC(v)
@@ -45,9 +45,9 @@ func (l *liar) forgeTimeout(v types.View) {
 
 // accomplices are the validators whose keys the liar has.
 func (l *liar) accomplices() (all bls.Bitmap) {
-	all = bls.NewBitmap(l.w.Replicas)
-	for i := range l.w.Replicas {
-		if v := types.ValidatorIndex(i); l.w.faulty(v) {
+	all = bls.NewBitmap(l.w.size())
+	for i, member := range l.w.members(l.core.Epoch()) {
+		if l.w.faulty(member) {
 			all.Set(i)
 		}
 	}
@@ -82,7 +82,7 @@ func (l *liar) forgedQC(v types.View) (types.QC, bool) {
 	switch l.w.rand.IntN(4) {
 	case 0: // too few signers
 	case 1: // signers who did not sign
-		for i := range l.w.Replicas {
+		for i := range l.w.size() {
 			qc.Signers.Set(i)
 		}
 	case 2: // another view than was signed
@@ -144,7 +144,7 @@ func (l *liar) forgedTC(v types.View) *types.TC {
 
 // crowdOfOne counts the accomplices many times, once with each certificate.
 func (l *liar) crowdOfOne(v types.View) *types.TC {
-	highs := l.qcs[max(0, len(l.qcs)-l.w.Replicas):]
+	highs := l.qcs[max(0, len(l.qcs)-l.w.size()):]
 	tc := &types.TC{View: max(v, highs[len(highs)-1].View+1), High: highs[len(highs)-1]}
 	var sigs [][]byte
 	for _, qc := range highs {
@@ -153,6 +153,18 @@ func (l *liar) crowdOfOne(v types.View) *types.TC {
 	}
 	tc.Signature = l.merge(sigs)
 	return tc
+}
+
+// backdate gives up a view with a certificate of view 0 for the latest block.
+func (l *liar) backdate(v types.View) {
+	b := l.known()
+	if b == nil {
+		return
+	}
+	high := types.QC{Block: b.Hash(), Signers: bls.NewBitmap(l.w.size()), Signature: make([]byte, 8)}
+	t := types.Timeout{Epoch: l.core.Epoch(), View: v, Voter: l.self, High: high}
+	t.Signature = l.sign(l.self, types.TimeoutMessage(l.domain(), v, 0))
+	l.w.toAll(l.replica, hotstuff.TimeoutIn{Timeout: t})
 }
 
 // tamper sends an honest replica's timeout on with attachments of the liar's.

@@ -63,21 +63,21 @@ func (l *law) observe(w *world, r *replica, effect hotstuff.Effect) {
 	case hotstuff.Decided:
 		l.decide(w, r, e)
 	case hotstuff.Blame:
-		l.proof(w, r, e)
-		if e.From == "" && !w.faulty(e.Validator) {
-			l.fail(ErrBlame, "%s blames validator %d: %s", r, e.Validator, e.Reason)
-		}
+		l.blame(w, r, e)
 	}
 }
 
-// promise: each record on disk is of a later view than those before it, but that
-// a view voted in may be given up. It holds across crashes.
+// promise: each record on disk is of a later view than those of its epoch before it,
+// but that a view voted in may be given up. It holds across crashes. (A replica that
+// has forgotten to have executed the end of an epoch is back in that epoch.)
 func (l *law) promise(r *replica, rec hotstuff.Record) {
-	for i := len(r.records) - 1; i >= max(0, len(r.records)-2); i-- {
+	seen := 0
+	for i := len(r.records) - 1; i >= 0 && seen < 2; i-- {
 		before := r.records[i]
-		if before.Epoch != rec.Epoch || before.Handover != nil || rec.Handover != nil {
-			break
+		if rec.Epoch != before.Epoch || rec.Handover != nil || before.Handover != nil {
+			continue
 		}
+		seen++
 		if rec.View() < before.View() || rec.View() == before.View() && (rec.Timeout == nil || before.Timeout != nil) {
 			l.fail(ErrPromise, "%s promises something in view %d after view %d", r, rec.View(), before.View())
 		}
@@ -146,16 +146,21 @@ func (l *law) decide(w *world, r *replica, e hotstuff.Decided) {
 	}
 }
 
-// proof: evidence convinces whoever knows the validators, and never names anybody
-// honest.
-func (l *law) proof(w *world, r *replica, e hotstuff.Blame) {
+// blame: nobody honest is blamed, and what is proven is true.
+func (l *law) blame(w *world, r *replica, e hotstuff.Blame) {
+	if e.From == "" && !w.faulty(w.members(e.Epoch)[e.Validator]) {
+		l.fail(ErrBlame, "%s blames validator %d: %s", r, e.Validator, e.Reason)
+	}
 	if e.Evidence == nil {
 		return
 	}
-	w.report.Proofs++
-	if _, err := w.authority(e.Evidence.Epoch).CheckEvidence(e.Evidence); err != nil || !w.faulty(e.Evidence.Culprit) {
-		l.fail(ErrBlame, "%s proves a %s of validator %d, who is honest or not convicted by it: %v", r, e.Evidence.Offence, e.Evidence.Culprit, err)
+	if culprit := w.members(e.Evidence.Epoch)[e.Evidence.Culprit]; !w.faulty(culprit) {
+		l.fail(ErrBlame, "%s proves a %s of replica %d, who is honest", r, e.Evidence.Offence, culprit)
 	}
+	if _, err := w.authority(e.Evidence.Epoch).CheckEvidence(e.Evidence); err != nil {
+		l.fail(ErrBlame, "%s shows evidence that proves nothing: %s", r, err)
+	}
+	w.report.Proofs++
 }
 
 // checkLive: within the calm time every honest replica decides what any had

@@ -46,6 +46,12 @@ func newLiar(r *replica) *liar {
 // memory is how many events, and how many certificates, a liar remembers.
 const memory = 48
 
+// domain is what the liar's signatures of its epoch cover.
+func (l *liar) domain() hash.Hash { return types.EpochDomain(l.w.chain, l.core.Epoch()) }
+
+// seated reports whether the liar is a validator of its epoch.
+func (l *liar) seated() bool { return slices.Contains(l.w.members(l.core.Epoch()), l.seat) }
+
 func (l *liar) has(t Tricks) bool { return l.w.Tricks.Has(t) }
 
 // chance is true once in n.
@@ -53,8 +59,14 @@ func (l *liar) chance(n int) bool { return l.w.rand.IntN(n) == 0 }
 
 // hear remembers what came in, and votes for it again.
 func (l *liar) hear(ev hotstuff.Event) {
+	if !l.seated() {
+		return
+	}
 	switch e := ev.(type) {
 	case hotstuff.Proposal:
+		if e.Block.Epoch != l.core.Epoch() {
+			return
+		}
 		l.see(e.Block)
 		if l.has(DoubleVote) {
 			l.voteFor(e.Block)
@@ -90,9 +102,9 @@ func (l *liar) collect(v types.Vote) {
 		l.box[v.Block] = voters
 	}
 	voters[v.Voter] = v.Signature
-	signers := bls.NewBitmap(l.w.Replicas)
+	signers := bls.NewBitmap(l.w.size())
 	var sigs [][]byte
-	for i := range l.w.Replicas {
+	for i := range l.w.size() {
 		if sig, ok := voters[types.ValidatorIndex(i)]; ok {
 			signers.Set(i)
 			sigs = append(sigs, sig)
@@ -114,7 +126,7 @@ func (l *liar) remember(ev hotstuff.Event) {
 
 func (l *liar) learn(qc types.QC, tc *types.TC) {
 	known := slices.ContainsFunc(l.qcs, func(k types.QC) bool { return k.Block == qc.Block })
-	if n := len(l.qcs); !known && l.w.validQC(l.epoch(), qc) {
+	if n := len(l.qcs); !known && l.w.validQC(l.core.Epoch(), qc) {
 		l.qcs = append(l.qcs[max(0, n-memory+1):], qc)
 		slices.SortStableFunc(l.qcs, func(a, b types.QC) int { return cmp.Compare(a.View, b.View) })
 	}
@@ -125,17 +137,20 @@ func (l *liar) learn(qc types.QC, tc *types.TC) {
 
 // enter is the beginning of a view: mischief follows while it lasts.
 func (l *liar) enter(v types.View) {
+	if !l.seated() {
+		return
+	}
 	if l.has(Branch) && l.w.leaders.Leader(v) == l.self {
 		l.w.at(l.w.now+time.Millisecond, func() { l.branch(v) })
 	}
 	for _, act := range []struct {
 		trick Tricks
 		do    func(types.View)
-	}{{Replay, l.replay}, {Forge, l.forge}, {Usurp, l.usurp}} {
+	}{{Replay, l.replay}, {Forge, l.forge}, {Usurp, l.usurp}, {Backdate, l.backdate}} {
 		if l.has(act.trick) && l.chance(2) {
 			wait := time.Duration(l.w.rand.Int64N(int64(l.w.ViewTimeout)))
 			l.w.at(l.w.now+wait, func() {
-				if l.core != nil {
+				if l.core != nil && l.seated() {
 					act.do(v)
 				}
 			})
@@ -206,24 +221,14 @@ func (l *liar) build(h types.BlockHeader, txs [][]byte) *types.Block {
 // voteFor sends a vote, whatever was voted for before.
 func (l *liar) voteFor(b *types.Block) {
 	v := types.Vote{Epoch: b.Epoch, View: b.View, Block: b.Hash(), Voter: l.self}
-	v.Signature = l.sign(l.self, types.VoteMessage(l.w.domain(b.Epoch), v.View, v.Block))
+	v.Signature = l.sign(l.self, types.VoteMessage(l.domain(), v.View, v.Block))
 	l.collect(v)
 	next := l.w.leaders.Leader(b.View + 1)
-	l.w.toValidator(l.replica, next, hotstuff.VoteIn{Vote: v})
+	l.w.toValidator(l.replica, b.Epoch, next, hotstuff.VoteIn{Vote: v})
 	if next == l.self {
 		l.w.at(l.w.now, func() { l.step(hotstuff.VoteIn{Vote: v}) })
 	}
 }
-
-// epoch is the one that the liar's replica is in.
-func (l *liar) epoch() types.Epoch {
-	if l.core == nil {
-		return 0
-	}
-	return l.core.Epoch()
-}
-
-func (l *liar) domain() hash.Hash { return l.w.domain(l.epoch()) }
 
 func (l *liar) sign(as types.ValidatorIndex, message hash.Hash) []byte {
 	return consensustest.Scheme{Self: as}.Sign(message)
@@ -241,7 +246,7 @@ func (l *liar) votes(e hotstuff.SendVote) bool {
 func (l *liar) timeout(e hotstuff.BroadcastTimeout) hotstuff.BroadcastTimeout {
 	if l.has(Branch) {
 		t := types.Timeout{Epoch: e.Timeout.Epoch, View: e.Timeout.View, Voter: l.self, High: types.GenesisQC(l.w.chain)}
-		t.Signature = l.sign(l.self, types.TimeoutMessage(l.w.domain(t.Epoch), t.View, 0))
+		t.Signature = l.sign(l.self, types.TimeoutMessage(l.domain(), t.View, 0))
 		l.collectTimeout(t)
 		return hotstuff.BroadcastTimeout{Timeout: t}
 	}

@@ -29,10 +29,11 @@ func (w *world) send(from, to *replica, ev hotstuff.Event) {
 	}
 }
 
-// toValidator sends to a validator: to both of twins.
-func (w *world) toValidator(from *replica, to types.ValidatorIndex, ev hotstuff.Event) {
+// toValidator sends to a validator of an epoch: to both of twins.
+func (w *world) toValidator(from *replica, epoch types.Epoch, to types.ValidatorIndex, ev hotstuff.Event) {
+	member := w.members(epoch)[to]
 	for _, r := range w.replicas {
-		if r.self == to {
+		if r.seat == member {
 			w.send(from, r, ev)
 		}
 	}

@@ -14,9 +14,10 @@ import (
 // replica is a core with its disk. The disk outlives crashes.
 type replica struct {
 	w      *world
-	id     int // its place in the world
-	self   types.ValidatorIndex
-	faulty bool // a liar or a twin: the laws do not hold for it
+	id     int                  // its place in the world
+	seat   int                  // the replica whose key it has: its own, or its twin's
+	self   types.ValidatorIndex // in the present epoch, if it validates
+	faulty bool                 // a liar or a twin: the laws do not hold for it
 	liar   *liar
 	core   *hotstuff.Core // nil while down
 
@@ -37,12 +38,12 @@ type decided struct {
 
 func newReplica(w *world, id int) *replica {
 	genesis := types.GenesisBlock(w.chain, w.start.UnixMilli())
-	r := &replica{w: w, id: id, self: types.ValidatorIndex(id), executed: []decided{{block: genesis, cert: types.GenesisQC(w.chain)}}}
+	r := &replica{w: w, id: id, seat: id, executed: []decided{{block: genesis, cert: types.GenesisQC(w.chain)}}}
 	if id >= w.Replicas {
-		r.self -= types.ValidatorIndex(w.Twins)
+		r.seat -= w.Twins
 	}
-	r.faulty = w.faulty(r.self)
-	if r.faulty && int(r.self) < w.Replicas-w.Twins {
+	r.faulty = w.faulty(r.seat)
+	if r.faulty && r.seat < w.Replicas-w.Twins {
 		r.liar = newLiar(r)
 	}
 	for _, c := range w.Crashes {
@@ -59,8 +60,8 @@ func (r *replica) height() types.Height { return r.executed[len(r.executed)-1].b
 // clock is what the replica's clock says.
 func (r *replica) clock() time.Time {
 	t := r.w.start.Add(r.w.now)
-	if int(r.self) < len(r.w.Skews) {
-		t = t.Add(r.w.Skews[r.self])
+	if r.seat < len(r.w.Skews) {
+		t = t.Add(r.w.Skews[r.seat])
 	}
 	return t
 }
@@ -73,36 +74,40 @@ func (r *replica) boot() {
 
 // begin runs a core for an epoch.
 func (r *replica) begin(epoch types.Epoch, root decided, h *types.Handover, records []hotstuff.Record) {
-	rule := r.w.Rule
+	w, rule := r.w, r.w.Rule
 	if r.liar != nil {
 		rule = credulous{rule}
 	}
 	cfg := hotstuff.Config{
-		Chain: r.w.chain, Epoch: epoch, Handover: h, Validators: r.w.set, Schedule: r.w.leaders, Rule: rule,
-		Scheme: consensustest.Scheme{Self: r.self}, Self: &r.self, Reputation: r.w.Reputation > 0,
-		ViewTimeout: r.w.ViewTimeout, MaxViewTimeout: maxTimeouts * r.w.ViewTimeout, MaxDrift: maxDrift,
+		Chain: w.chain, Epoch: epoch, Handover: h, Validators: w.set, Schedule: w.leaders, Rule: rule, Scheme: consensustest.Scheme{},
+		ViewTimeout: w.ViewTimeout, MaxViewTimeout: maxTimeouts * w.ViewTimeout, MaxDrift: maxDrift, Reputation: w.Reputation,
 	}
-	if r.w.EpochBlocks > 0 {
-		cfg.Last = r.w.params.LastOf(epoch)
-		if epoch > 0 && root.block.Height == r.w.params.LastOf(epoch-1) {
-			cfg.Prior = r.w.authority(epoch - 1)
+	if i := slices.Index(w.members(epoch), r.seat); i >= 0 {
+		r.self = types.ValidatorIndex(i)
+		self := r.self
+		cfg.Self, cfg.Scheme = &self, consensustest.Scheme{Self: self}
+	}
+	if w.EpochBlocks > 0 {
+		cfg.Last = w.params.LastOf(epoch)
+		if epoch > 0 && root.block.Height == w.params.LastOf(epoch-1) {
+			cfg.Prior = w.authority(epoch - 1)
 		}
 	}
 	core, err := hotstuff.New(cfg, hotstuff.Restored{Root: root.block, Cert: root.cert, Records: records, Standing: root.standing})
 	if err != nil {
-		r.w.law.fail(ErrStall, "%s does not start again: %s", r, err)
+		w.law.fail(ErrStall, "%s does not start again: %s", r, err)
 		return
 	}
 	if !r.faulty {
-		r.w.report.Epochs = max(r.w.report.Epochs, epoch)
+		w.report.Epochs = max(w.report.Epochs, epoch)
 	}
 	r.core = core
 	r.step(hotstuff.Start{})
-	if r.w.EpochBlocks == 0 {
+	if w.EpochBlocks == 0 {
 		return
 	}
 	// Execution tells the next set, some time after the epoch began.
-	r.w.at(r.w.now+time.Duration(r.w.rand.Int64N(int64(50*time.Millisecond))), func() {
+	w.at(w.now+time.Duration(w.rand.Int64N(int64(50*time.Millisecond))), func() {
 		if r.core == core {
 			r.step(hotstuff.NextSet{Hash: hash.Sum("set", []byte{byte(epoch + 1)})})
 		}
@@ -198,7 +203,7 @@ func (r *replica) carryOut(effect hotstuff.Effect) {
 		}
 	case hotstuff.SendVote:
 		if r.liar == nil || r.liar.votes(e) {
-			w.toValidator(r, e.To, hotstuff.VoteIn{Vote: e.Vote})
+			w.toValidator(r, e.Vote.Epoch, e.To, hotstuff.VoteIn{Vote: e.Vote})
 		}
 	case hotstuff.BroadcastTimeout:
 		if r.liar != nil {

@@ -32,12 +32,14 @@ type Schedule struct {
 	// longest delay of a message, each drawn evenly.
 	Loss, Duplicate int
 	Delay           time.Duration
-	// EpochBlocks is the length of an epoch, 0 for one without end.
-	EpochBlocks int
-	// Reputation, if 1, has leaders passed over who failed.
-	Reputation int
 	// ViewTimeout is the replicas' base timeout.
 	ViewTimeout time.Duration
+	// EpochBlocks is the length of an epoch, 0 for one without end. Each epoch has
+	// another set of validators: with 5 replicas or more one of them is left out.
+	// Twins and rounds are for one epoch.
+	EpochBlocks int
+	// Reputation has leaders passed over who failed.
+	Reputation bool
 	// Skews is how far each validator's clock is off; the rest are right.
 	Skews   []time.Duration
 	Crashes []Crash
@@ -101,9 +103,27 @@ const (
 // cores is how many replicas run: twins count twice.
 func (s *Schedule) cores() int { return s.Replicas + s.Twins }
 
-// faulty reports whether a validator is a liar or a twin.
-func (s *Schedule) faulty(v types.ValidatorIndex) bool {
-	return int(v) >= s.Replicas-s.Twins-s.Liars
+// faulty reports whether a replica is a liar or a twin.
+func (s *Schedule) faulty(replica int) bool { return replica >= s.Replicas-s.Twins-s.Liars }
+
+// size is how many replicas validate at a time.
+func (s *Schedule) size() int {
+	if s.EpochBlocks > 0 && s.Replicas > 4 {
+		return s.Replicas - 1
+	}
+	return s.Replicas
+}
+
+// members lists the replicas that validate in an epoch, by index: one more is left
+// out from epoch to epoch.
+func (s *Schedule) members(e types.Epoch) []int {
+	out := make([]int, 0, s.Replicas)
+	for i := range s.Replicas {
+		if s.size() == s.Replicas || i != int(uint64(e)%uint64(s.Replicas)) {
+			out = append(out, i)
+		}
+	}
+	return out
 }
 
 // Random draws a schedule for n validators from a seed. The rule alternates.
@@ -119,18 +139,18 @@ func Random(seed uint64, n int) Schedule {
 	if seed%2 == 1 {
 		s.Rule = hotstuff.TwoPhase{}
 	}
+	if r.IntN(3) == 0 {
+		s.EpochBlocks = 4 + r.IntN(12)
+	}
+	s.Reputation = r.IntN(2) == 0
 	if r.IntN(2) == 0 {
-		s.Liars = 1 + r.IntN((n-1)/3)
+		s.Liars = 1 + r.IntN((s.size()-1)/3)
 		if s.Tricks = Tricks(1 + r.IntN(int(DefaultTricks))); r.IntN(16) == 0 {
 			s.Tricks = Mute
 		}
 		// All liars may lead in a row, each costing the longest timeout.
 		s.Calm += time.Duration(s.Liars) * maxTimeouts * s.ViewTimeout
 	}
-	if r.IntN(3) == 0 {
-		s.EpochBlocks = 4 + r.IntN(12)
-	}
-	s.Reputation = r.IntN(2)
 	s.skew(r)
 	s.faults(r)
 	return s
@@ -161,11 +181,7 @@ func (s *Schedule) faults(r *rand.Rand) {
 	at := func(longest time.Duration) time.Duration {
 		return time.Duration(r.Int64N(int64(longest))).Truncate(time.Microsecond)
 	}
-	crashes := r.IntN(2 * s.Replicas)
-	if s.Tricks.Has(Mute) {
-		crashes = 0 // that is more than a third of the validators at once
-	}
-	for range crashes {
+	for range r.IntN(2 * s.Replicas) {
 		s.Crashes = append(s.Crashes, Crash{
 			Replica: r.IntN(s.Replicas), At: at(s.Chaos), OnDisk: r.IntN(2) == 0,
 			Down: at(800 * time.Millisecond), Lag: r.IntN(3),

@@ -28,6 +28,9 @@ func (s Schedule) String() string {
 	if s.Tricks > 0 {
 		line("tricks %s", s.Tricks)
 	}
+	if s.Reputation {
+		line("reputation yes")
+	}
 	line("seed %d", s.Seed)
 	for _, d := range s.durations() {
 		line("%s %s", d.key, *d.at)
@@ -59,12 +62,11 @@ type number struct {
 func (s *Schedule) numbers() []number {
 	return []number{
 		{"replicas", &s.Replicas},
+		{"epoch-blocks", &s.EpochBlocks},
 		{"twins", &s.Twins},
 		{"liars", &s.Liars},
 		{"loss", &s.Loss},
 		{"duplicate", &s.Duplicate},
-		{"epoch-blocks", &s.EpochBlocks},
-		{"reputation", &s.Reputation},
 	}
 }
 
@@ -149,6 +151,8 @@ func (s *Schedule) parse(key string, args []string) (err error) {
 		s.Rule = rule
 	case "tricks":
 		s.Tricks, err = parseTricks(p.next())
+	case "reputation":
+		s.Reputation = p.next() == "yes"
 	case "seed":
 		s.Seed = p.uint()
 	case "skew":

@@ -30,7 +30,7 @@ func TestScriptFile(t *testing.T) {
 func TestScriptIsTheSchedule(t *testing.T) {
 	for seed := range uint64(200) {
 		s := Random(seed, 4+3*int(seed%2))
-		s.Twins = 1
+		s.Twins, s.EpochBlocks = 1, 0
 		if seed%3 == 0 {
 			s.Rounds = []Round{{Leader: 3}, {Leader: 1, Sides: []Side{0b10011, 0b01100}, Moves: []Move{{On: 1, To: 0b101}}}}
 		}
@@ -62,6 +62,7 @@ func TestPrintedScriptReplaysTheFailure(t *testing.T) {
 	// Two twins of four must fork.
 	s := Random(4, 4)
 	s.Rule, s.Liars, s.Tricks, s.Twins, s.Loss = hotstuff.ThreePhase{}, 0, 0, 2, 1
+	s.EpochBlocks, s.Reputation = 0, false
 	s.Rounds = slices.Repeat([]Round{{Leader: 3, Sides: []Side{0b001101, 0b110010}}}, 8)
 	_, err := Run(s)
 	require.ErrorIs(t, err, ErrFork)

@@ -87,6 +87,12 @@ func (s *Schedule) fewerActors(try func(func(*Schedule)) bool) bool {
 			return false
 		}
 	}
+	if s.EpochBlocks > 0 && !try(func(c *Schedule) { c.EpochBlocks = 0 }) {
+		return false
+	}
+	if s.Reputation && !try(func(c *Schedule) { c.Reputation = false }) {
+		return false
+	}
 	return s.Liars == 0 || try(func(c *Schedule) {
 		if c.Liars--; c.Liars == 0 {
 			c.Tricks = 0

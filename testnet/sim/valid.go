@@ -10,7 +10,6 @@ import (
 	"github.com/starlingmesh/starling/chain/consensus/hotstuff"
 	"github.com/starlingmesh/starling/chain/types"
 	"github.com/starlingmesh/starling/crypto/bls"
-	"github.com/starlingmesh/starling/crypto/hash"
 )
 
 // What a core accepts is checked here a second time, from the definitions and
@@ -22,47 +21,42 @@ func (w *world) quorum(groups ...bls.Bitmap) bool {
 	seen := map[int]bool{}
 	for _, g := range groups {
 		for i := range g.All() {
-			if i >= w.Replicas || seen[i] {
+			if i >= w.size() || seen[i] {
 				return false
 			}
 			seen[i] = true
 		}
 	}
-	return 3*len(seen) > 2*w.Replicas
+	return 3*len(seen) > 2*w.size()
 }
-
-// authority checks what the validators sign in an epoch.
-func (w *world) authority(e types.Epoch) *consensus.Authority {
-	return &consensus.Authority{Chain: w.chain, Epoch: e, Validators: w.set, Scheme: consensustest.Scheme{}}
-}
-
-func (w *world) domain(e types.Epoch) hash.Hash { return types.EpochDomain(w.chain, e) }
 
 func (w *world) validQC(e types.Epoch, qc types.QC) bool {
 	if qc.View == 0 {
 		return qc.Block == w.chain
 	}
-	signed := []consensus.Signed{{Message: types.VoteMessage(w.domain(e), qc.View, qc.Block), Signers: qc.Signers}}
+	signed := []consensus.Signed{{Message: types.VoteMessage(types.EpochDomain(w.chain, e), qc.View, qc.Block), Signers: qc.Signers}}
 	return w.quorum(qc.Signers) && consensustest.Scheme{}.VerifyAggregate(signed, qc.Signature)
 }
 
-func (w *world) validTC(e types.Epoch, tc *types.TC) bool {
+// validTC checks a timeout certificate of an epoch on top of a decided view: a highest
+// certificate that is not above it tells nothing and is nobody's business.
+func (w *world) validTC(e types.Epoch, above types.View, tc *types.TC) bool {
 	var high types.View
 	var groups []bls.Bitmap
 	var signed []consensus.Signed
 	for _, g := range tc.Groups {
 		high = max(high, g.High)
 		groups = append(groups, g.Signers)
-		signed = append(signed, consensus.Signed{Message: types.TimeoutMessage(w.domain(e), tc.View, g.High), Signers: g.Signers})
+		signed = append(signed, consensus.Signed{Message: types.TimeoutMessage(types.EpochDomain(w.chain, e), tc.View, g.High), Signers: g.Signers})
 	}
-	return w.quorum(groups...) && tc.High.View == high && high < tc.View && (w.validQC(e, tc.High) || e > 0 && w.validQC(e-1, tc.High)) &&
+	return w.quorum(groups...) && tc.High.View == high && high < tc.View && (high <= above || w.validQC(e, tc.High)) &&
 		consensustest.Scheme{}.VerifyAggregate(signed, tc.Signature)
 }
 
 // checkBlock checks a decided block against its parent.
 func (w *world) checkBlock(b, parent *types.Block) error {
 	switch {
-	case w.Reputation == 0 && b.Proposer != w.leaders.Leader(b.View):
+	case !w.Reputation && b.Proposer != w.leaders.Leader(b.View):
 		return fmt.Errorf("proposed by validator %d, who does not lead view %d", b.Proposer, b.View)
 	case b.View <= parent.View || b.Justify.View != parent.View || b.Time <= parent.Time:
 		return errors.New("it does not come after its parent")
@@ -72,7 +66,7 @@ func (w *world) checkBlock(b, parent *types.Block) error {
 		return errors.New("its parent is not certified")
 	case b.Timeouts == nil && b.View != parent.View+1:
 		return errors.New("views were lost without a timeout certificate")
-	case b.Timeouts != nil && (b.Timeouts.View+1 != b.View || !w.validTC(b.Epoch, b.Timeouts)):
+	case b.Timeouts != nil && (b.Timeouts.View+1 != b.View || !w.validTC(b.Epoch, parent.View, b.Timeouts)):
 		return errors.New("its timeout certificate is invalid")
 	}
 	return nil

@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/starlingmesh/starling/chain/consensus"
+	"github.com/starlingmesh/starling/chain/consensus/consensustest"
 	"github.com/starlingmesh/starling/chain/consensus/hotstuff"
 	"github.com/starlingmesh/starling/chain/types"
 	"github.com/starlingmesh/starling/crypto/hash"
@@ -18,7 +20,7 @@ type Report struct {
 	Healing time.Duration // from the end of chaos until everyone honest was live
 	Writes  []int         // to the vote log of each replica
 	Crashes int           // that happened
-	Epochs  types.Epoch   // begun by anybody honest
+	Epochs  types.Epoch   // begun by any honest replica
 	Proofs  int           // of offences, each as often as somebody found it
 	Trace   uint64        // over everything that happened: equal for equal schedules
 }
@@ -33,7 +35,7 @@ type world struct {
 	seq      uint64
 	chain    hash.Hash
 	params   types.Params
-	set      *types.ValidatorSet
+	set      *types.ValidatorSet // of any epoch: all have one power
 	leaders  hotstuff.Schedule
 	replicas []*replica
 	progress time.Duration // when a replica last entered a view
@@ -64,7 +66,7 @@ func Run(s Schedule) (Report, error) {
 }
 
 func newWorld(s Schedule) *world {
-	members := make([]types.Validator, s.Replicas)
+	members := make([]types.Validator, s.size())
 	for i := range members {
 		members[i].Power = 1
 	}
@@ -75,17 +77,21 @@ func newWorld(s Schedule) *world {
 	chain := hash.Sum("sim")
 	w := &world{
 		Schedule: s, rand: rand.New(rand.NewPCG(s.Seed, 0x5eed)), start: time.UnixMilli(1_700_000_000_000),
-		chain: chain, set: set, leaders: hotstuff.NewRoundRobin(set),
+		chain: chain, set: set, params: types.Params{EpochBlocks: uint64(s.EpochBlocks)}, leaders: hotstuff.NewRoundRobin(set),
 	}
 	if len(s.Rounds) > 0 {
 		w.leaders = turns{s.Rounds, w.leaders}
 	}
-	w.params.EpochBlocks = uint64(s.EpochBlocks)
 	w.law.votes = map[slot]hash.Hash{}
 	for i := range s.cores() {
 		w.replicas = append(w.replicas, newReplica(w, i))
 	}
 	return w
+}
+
+// authority checks the certificates of an epoch.
+func (w *world) authority(e types.Epoch) *consensus.Authority {
+	return &consensus.Authority{Chain: w.chain, Epoch: e, Validators: w.set, Scheme: consensustest.Scheme{}}
 }
 
 // heal ends all faults but the liars' and the twins'.

@@ -38,6 +38,14 @@ func (c *Core) checkQC(qc types.QC) error {
 	return nil
 }
 
+// learnHigh takes up a certificate that passed checkHigh. One that is not above the
+// last decided block was not verified, and nothing may be concluded from it.
+func (c *Core) learnHigh(qc types.QC) {
+	if qc.View > c.tree.root.Block.View {
+		c.learnQC(qc)
+	}
+}
+
 // checkHigh checks the certificate that somebody reports as the highest. One that is
 // not above the last decided block tells nothing, and the validators that signed it
 // may be unknown by now.

@@ -207,9 +207,6 @@ func (c *Core) Step(now time.Time, ev Event) []Effect {
 // start decides again what was final before the restart but not executed, and
 // enters the view in which the replica stopped.
 func (c *Core) start() {
-	if c.cfg.Handover != nil && len(c.tree.nodes) == 1 {
-		c.emit(Persist{Record{Epoch: c.cfg.Epoch, Handover: c.cfg.Handover, Locked: c.locked, High: c.high}})
-	}
 	c.apply(c.high)
 	c.enter(c.view, false)
 	c.fetchMissing()

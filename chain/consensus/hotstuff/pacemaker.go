@@ -100,8 +100,9 @@ func (c *Core) onTimeout(t *types.Timeout) {
 	if t.Epoch != c.cfg.Epoch || c.isSelf(t.Voter) || c.cfg.Validators.Power(t.Voter) == 0 {
 		return
 	}
-	if err := c.checkTimeout(t); err != nil {
-		c.emit(Blame{Epoch: c.cfg.Epoch, Validator: t.Voter, Reason: err.Error()})
+	if c.checkTimeout(t) != nil {
+		// Nobody is blamed: the signature covers the statement only, and whoever
+		// passed it on may have put something else beside it.
 		return
 	}
 	if t.Handover != nil && c.unproven() && c.cfg.Handover == nil && c.learnHandover(t.Handover) == nil {
@@ -110,7 +111,7 @@ func (c *Core) onTimeout(t *types.Timeout) {
 	if t.Last != nil {
 		c.learnTC(t.Last)
 	}
-	c.learnQC(t.High)
+	c.learnHigh(t.High)
 	c.fetchMissing()
 	if t.Vote != nil && t.Vote.Voter == t.Voter && t.Vote.Epoch == t.Epoch {
 		c.onVote(*t.Vote)
@@ -217,7 +218,7 @@ func (c *Core) aggregate(v types.View) *types.TC {
 
 // learnTC takes up a checked timeout certificate.
 func (c *Core) learnTC(tc *types.TC) {
-	c.learnQC(tc.High)
+	c.learnHigh(tc.High)
 	if c.highTC != nil && tc.View <= c.highTC.View {
 		return
 	}

@@ -145,7 +145,7 @@ func (c *Core) learnQC(qc types.QC) {
 // block: phases, lock, decision.
 func (c *Core) apply(qc types.QC) {
 	n := c.tree.Get(qc.Block)
-	if n == nil {
+	if n == nil || n.Block.View != qc.View {
 		return
 	}
 	c.mark(n)
@@ -184,6 +184,12 @@ func (c *Core) decide(final *Node, cert types.QC, handover func(last *Node) *typ
 		path = path[:len(path)-above]
 		final = path[len(path)-1]
 	}
+	if final.Block.Height == c.cfg.Last {
+		c.done = &EpochEnded{Epoch: c.cfg.Epoch, Last: final.Block, Cert: cert, Handover: handover(final)}
+		// Before the last block counts as decided: a replica that starts again
+		// with it, and without the proof, could not tell the others.
+		c.emit(Persist{Record{Epoch: c.cfg.Epoch + 1, Handover: c.done.Handover, Locked: cert, High: cert}})
+	}
 	for i, n := range path {
 		qc := cert
 		if i+1 < len(path) {
@@ -192,11 +198,7 @@ func (c *Core) decide(final *Node, cert types.QC, handover func(last *Node) *typ
 		n.Passage.Decide = c.now
 		c.emit(Decided{Block: n.Block, Cert: qc, Passage: n.Passage, Standing: n.standing.Encode()})
 	}
-	if final.Block.Height == c.cfg.Last {
-		c.done = &EpochEnded{Epoch: c.cfg.Epoch, Last: final.Block, Cert: cert, Handover: handover(final)}
-		return
-	}
-	if len(path) > 0 {
+	if len(path) > 0 && c.done == nil {
 		c.tree.prune(final)
 		maps.DeleteFunc(c.orphans, func(_ hash.Hash, b *types.Block) bool {
 			return b.Height <= final.Block.Height

@@ -12,6 +12,8 @@ type Mutant struct {
 	File string // of chain/consensus
 	Old  string // must occur exactly once in it
 	New  string
+	// Also is a second change, old and new, where a rule is checked twice.
+	Also [2]string
 	// Laws are those of which one must be reported broken, by their error texts.
 	Laws []string
 	// Quick has the ordinary tests run the mutant too.
@@ -63,7 +65,7 @@ var All = []Mutant{
 		Old: "if power < a.Validators.Quorum() {\n\t\treturn fmt.Errorf(\"%w: no quorum for the timeout", New: "if power == 0 {\n\t\treturn fmt.Errorf(\"%w: no quorum for the timeout",
 	},
 	{
-		Name: "does not verify certificates", File: "authority.go", Laws: []string{block, fork, blame},
+		Name: "does not verify certificates", File: "authority.go", Laws: []string{block, fork, blame, stall},
 		Old: "if !a.Scheme.VerifyAggregate(signed, qc.Signature) {", New: "if len(signed) == 0 {",
 	},
 	{
@@ -80,7 +82,7 @@ var All = []Mutant{
 	},
 	{
 		Name: "takes proposals from anybody", File: "hotstuff/proposal.go", Laws: []string{block},
-		Old: "b.Proposer != leader {", New: "leader > 1<<15 {",
+		Old: "; b.Proposer != leader {", New: "; leader > 1<<15 {",
 	},
 	{
 		Name: "forgets to write votes down", File: "hotstuff/vote.go", Laws: []string{promise},
@@ -138,7 +140,7 @@ var All = []Mutant{
 	},
 	{
 		Name: "two-phase needs no timeout certificate", File: "hotstuff/proposal.go", Laws: []string{block, fork},
-		Old: "case b.Timeouts == nil && b.Justify.View+1 != b.View,", New: "case false,",
+		Old: "case b.Timeouts == nil && b.Justify.View+1 != b.View, b.Timeouts", New: "case b.Timeouts",
 	},
 	{
 		Name: "timeouts do not carry votes", File: "hotstuff/pacemaker.go", Laws: []string{stall},
@@ -146,7 +148,7 @@ var All = []Mutant{
 	},
 	{
 		Name: "blames whoever's proposal needs a block that is missing", File: "hotstuff/proposal.go", Laws: []string{blame},
-		Old: "\tif parent == nil {\n\t\tif len(c.orphans) < maxOrphans &&", New: "\tif parent == nil {\n\t\tc.emit(Blame{Epoch: c.cfg.Epoch, Validator: b.Proposer, Reason: \"unknown parent\"})\n\t\tif len(c.orphans) < maxOrphans &&",
+		Old: "\tif parent == nil {\n\t\tif len(c.orphans) < maxOrphans &&", New: "\tif parent == nil {\n\t\tc.emit(Blame{Validator: b.Proposer, Reason: \"unknown parent\"})\n\t\tif len(c.orphans) < maxOrphans &&",
 		Quick: true,
 	},
 }

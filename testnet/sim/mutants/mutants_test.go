@@ -42,14 +42,19 @@ func (m Mutant) apply(t *testing.T, root string) (file, patched string) {
 	require.NoError(t, err)
 	require.Equal(t, 1, strings.Count(string(source), m.Old),
 		"%s has changed: the mutant must follow it; its old text must be there exactly once:\n%s", m.File, m.Old)
-	return file, strings.Replace(string(source), m.Old, m.New, 1)
+	patched = strings.Replace(string(source), m.Old, m.New, 1)
+	if m.Also[0] != "" {
+		require.Equal(t, 1, strings.Count(patched, m.Also[0]), "%s has changed: %s", m.File, m.Also[0])
+		patched = strings.Replace(patched, m.Also[0], m.Also[1], 1)
+	}
+	return file, patched
 }
 
 // search builds the search with the mutated file in place of the genuine one and
 // runs it. It returns what the search printed.
 func (m Mutant) search(t *testing.T, root, file, patched string) string {
 	dir := t.TempDir()
-	mutated, overlay, binary := filepath.Join(dir, filepath.Base(m.File)), filepath.Join(dir, "overlay.json"), filepath.Join(dir, "search.test")
+	mutated, overlay, binary := filepath.Join(dir, "mutated.go"), filepath.Join(dir, "overlay.json"), filepath.Join(dir, "search.test")
 	require.NoError(t, os.WriteFile(mutated, []byte(patched), 0o600))
 	replace, err := json.Marshal(map[string]map[string]string{"Replace": {file: mutated}})
 	require.NoError(t, err)
