@@ -36,12 +36,12 @@
 // Two validators may see agreement on different positions. Each follows the
 // branch that its list prefers: from the last final ledger upward, always the
 // child that most of the list works on, as long as these are so many that one of
-// them is honest. A validator that signed a full validation of one branch signs
+// them is honest, and validates what it comes to. A validator that signed a full validation of one branch signs
 // none of another before it has seen, for each of its own ledgers there, that so
 // many of the list cannot have validated it that it never becomes final by its
 // own validations (see Core.excluded). With one common list this keeps finality
-// safe whatever the network does, as long as less than a quarter or so of the
-// list lies; with different lists it rests on their overlap ([CheckOverlap]).
+// safe whatever the network does, as long as at most a fifth of the list lies;
+// with different lists it rests on their overlap ([CheckOverlap]).
 //
 // # What it never does
 //

@@ -1,6 +1,7 @@
 package rpca
 
 import (
+	"bytes"
 	"slices"
 
 	"github.com/starlingmesh/starling/chain/consensus"
@@ -22,7 +23,13 @@ func (c *Core) finalise() {
 			ready = append(ready, n)
 		}
 	}
-	slices.SortFunc(ready, func(a, b *node) int { return int(a.block.Height) - int(b.block.Height) })
+	slices.SortFunc(ready, func(a, b *node) int {
+		if d := int(a.block.Height) - int(b.block.Height); d != 0 {
+			return d
+		}
+		ha, hb := a.block.Hash(), b.block.Hash()
+		return bytes.Compare(ha[:], hb[:])
+	})
 	for _, n := range ready {
 		root := c.tree.root
 		if !n.extends(root) {

@@ -13,9 +13,9 @@ import (
 )
 
 // MinOverlap is the least part of two trusted lists, in percent of the longer
-// one, that they must share. With a quorum of 80% and 20% of liars no smaller
-// overlap rules out a fork (Chase and MacBrough, Analysis of the XRP Ledger
-// Consensus Protocol, arXiv 1802.07242, 2018).
+// one, that they must share: the worst-case bound for a quorum of 80% and 20% of
+// liars (Chase and MacBrough, Analysis of the XRP Ledger Consensus Protocol,
+// arXiv 1802.07242, 2018).
 const MinOverlap = 90
 
 // ErrOverlap is wrapped by every [OverlapError].

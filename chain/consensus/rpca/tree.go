@@ -61,18 +61,6 @@ func (n *node) ancestorAt(h types.Height) *node {
 // extends says that n is a or descends from it.
 func (n *node) extends(a *node) bool { return n.ancestorAt(a.block.Height) == a }
 
-// fork is the highest common ancestor.
-func fork(a, b *node) *node {
-	for a != b {
-		if a.block.Height >= b.block.Height {
-			a = a.parent
-		} else {
-			b = b.parent
-		}
-	}
-	return a
-}
-
 // reroot makes n the root and forgets all that does not descend from it.
 func (t *tree) reroot(n *node) {
 	n.parent = nil

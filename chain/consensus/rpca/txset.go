@@ -66,6 +66,9 @@ func DecodeTxSet(data []byte, maxBytes int) (*TxSet, error) {
 	if err := decode(data, maxBytes, &txs); err != nil {
 		return nil, fmt.Errorf("transaction set: %w", err)
 	}
+	if txs == nil || slices.ContainsFunc(txs, func(tx []byte) bool { return len(tx) == 0 }) {
+		return nil, fmt.Errorf("transaction set: %w: no set, or an empty transaction", ErrMessage)
+	}
 	s := NewTxSet(txs)
 	if len(s.txs) != len(txs) {
 		return nil, fmt.Errorf("transaction set: %w: a transaction stands twice", ErrMessage)

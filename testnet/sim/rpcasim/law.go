@@ -3,6 +3,7 @@ package rpcasim
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/starlingmesh/starling/canon"
 	"github.com/starlingmesh/starling/chain/consensus"
@@ -80,8 +81,8 @@ func (l *law) position(n *node, p rpca.Position) {
 		l.fail("%w: node %d took two positions %d in one round", ErrTwice, n.self, p.Seq)
 	}
 	l.positions[s] = content
-	for i := len(n.records) - 1; i >= 0; i-- {
-		if r := n.records[i].Position; r != nil && r.Message(n.w.chain) == content {
+	for _, rec := range slices.Backward(n.records) {
+		if r := rec.Position; r != nil && r.Message(n.w.chain) == content {
 			return
 		}
 	}
@@ -91,12 +92,10 @@ func (l *law) position(n *node, p rpca.Position) {
 // validation: one full one a height, and none of a height that a partial one
 // before gave up.
 func (l *law) validation(n *node, v rpca.Validation) {
-	written := false
-	for i := len(n.records) - 1; i >= 0 && !written; i-- {
-		r := n.records[i].Validation
-		written = r != nil && r.Message(n.w.chain) == v.Message(n.w.chain)
+	written := func(rec rpca.Record) bool {
+		return rec.Validation != nil && rec.Validation.Message(n.w.chain) == v.Message(n.w.chain)
 	}
-	if !written {
+	if !slices.ContainsFunc(n.records, written) {
 		l.fail("%w: node %d shows a validation that is not on its disk", ErrTwice, n.self)
 	}
 	if !v.Full {
