@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -141,10 +142,33 @@ func (b backend) record(height types.Height) (api.BlockRecord, error) {
 		return api.BlockRecord{}, err
 	}
 	rec := api.BlockRecord{Block: d.Block, Certificate: d.Cert, StateRoot: root, Passage: api.Passage(d.Passage)}
+	if rec.Txs, err = b.blockTxs(d.Block); err != nil {
+		return api.BlockRecord{}, notFound(err, fmt.Sprintf("the batches of block %d are no longer kept by this node", height))
+	}
 	for _, r := range receipts {
 		rec.Results = append(rec.Results, result(r))
 	}
 	return rec, nil
+}
+
+// blockTxs are all transactions that an executed block ordered, encoded.
+func (b backend) blockTxs(block *types.Block) ([][]byte, error) {
+	if len(block.Cut) == 0 {
+		return block.Txs, nil
+	}
+	batches, err := b.store.BatchesOf(uint64(block.Height))
+	if err != nil {
+		return nil, err
+	}
+	txs := slices.Clone(block.Txs)
+	for _, raw := range batches {
+		batch, err := types.DecodeBatch(raw)
+		if err != nil {
+			return nil, err
+		}
+		txs = append(txs, batch.Txs...)
+	}
+	return txs, nil
 }
 
 func (b backend) receipts(height types.Height) ([]ledger.Receipt, error) {
@@ -225,11 +249,15 @@ func (b backend) decidedTx(id hash.Hash, height types.Height, index int) (api.Tx
 	if err != nil {
 		return rec, err
 	}
-	if index >= len(receipts) || index >= len(d.Block.Txs) {
+	txs, err := b.blockTxs(d.Block)
+	if err != nil {
+		return rec, err
+	}
+	if index >= len(receipts) || index >= len(txs) {
 		return rec, fmt.Errorf("transaction %s at place %d of block %d: %w", id, index, height, state.ErrCorrupt)
 	}
 	rec.Block, rec.Result = d.Block.Hash(), result(receipts[index])
-	rec.Tx, err = types.DecodeTx(d.Block.Txs[index])
+	rec.Tx, err = types.DecodeTx(txs[index])
 	return rec, err
 }
 

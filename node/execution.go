@@ -26,7 +26,10 @@ func (n *Node) executed(x exec.Executed) error {
 	n.epochs.executed(b.Height)
 	n.evidence.executed(b)
 	n.intake.Executed(b.Height, x.Result.Accounts())
-	if len(b.Txs) > 0 {
+	if n.lanes != nil {
+		n.lanes.driver.Executed(b.Epoch, b.Cut)
+	}
+	if len(x.Txs) > 0 {
 		n.ordering.lastPaid.Store(uint64(b.Height))
 	}
 	n.tell(x)
@@ -41,19 +44,25 @@ func (n *Node) tell(x exec.Executed) {
 		took = p.Decide.Sub(p.Prepare).Milliseconds()
 		n.metrics.decide.Observe(p.Decide.Sub(p.Prepare).Seconds())
 	}
-	n.metrics.height.Set(float64(b.Height))
-	n.metrics.txs.Add(float64(len(b.Txs)))
-	n.hub.Publish(events.Block{
-		Height: uint64(b.Height), Hash: b.Hash(), View: uint64(b.View), Proposer: n.epochs.name(b.Epoch, b.Proposer),
-		Txs: len(b.Txs), Time: time.UnixMilli(b.Time), DecideMS: took,
-	})
-	final := make([]hash.Hash, 0, len(x.Result.Receipts))
+	final := 0
 	for _, r := range x.Result.Receipts {
 		if r.Code.Final() {
-			final = append(final, r.Tx)
+			final++ // what lanes repeat is not
+		}
+	}
+	n.metrics.height.Set(float64(b.Height))
+	n.metrics.txs.Add(float64(final))
+	n.hub.Publish(events.Block{
+		Height: uint64(b.Height), Hash: b.Hash(), View: uint64(b.View), Proposer: n.epochs.name(b.Epoch, b.Proposer),
+		Txs: final, Time: time.UnixMilli(b.Time), DecideMS: took,
+	})
+	done := make([]hash.Hash, 0, final)
+	for _, r := range x.Result.Receipts {
+		if r.Code.Final() {
+			done = append(done, r.Tx)
 			n.hub.Publish(events.Transaction{ID: r.Tx, Status: "decided", Height: uint64(b.Height), Code: r.Code.String()})
 		}
 	}
-	n.waiters.wake(final...)
-	n.lastBlock.Store(&lastBlock{height: b.Height, view: b.View, hash: b.Hash(), time: b.Time, txs: n.lastBlock.Load().txs + len(b.Txs)})
+	n.waiters.wake(done...)
+	n.lastBlock.Store(&lastBlock{height: b.Height, view: b.View, hash: b.Hash(), time: b.Time, txs: n.lastBlock.Load().txs + final})
 }

@@ -77,7 +77,8 @@ type Node struct {
 	votes        *journal.Journal
 	ordering     *ordering
 	engine       consensus.Engine
-	trust        *trust // nil unless the engine is RPCA
+	trust        *trust   // nil unless the engine is RPCA
+	lanes        *laneNet // nil if the network has none
 	host         *p2p.Host
 	mesh         *mesh
 	syncer       *chainsync.Syncer
@@ -231,7 +232,7 @@ func (n *Node) openEngine(Keys) error {
 	if n.ordering, err = newOrdering(n); err != nil {
 		return err
 	}
-	n.executor = exec.New(n.ledger, n.state, n.store, n.cfg.Store.KeepBlocks, n.checkDisk, n.epochs.record, n.ordering.decode, n.executed)
+	n.executor = exec.New(n.ledger, n.state, n.store, n.cfg.Store.KeepBlocks, n.checkDisk, n.record, n.ordering.decode, n.executed)
 	if n.votes, err = journal.Open(filepath.Join(n.cfg.Home, voteLogDir), journal.Options{Label: n.chain, SegmentBytes: voteSegment}); err != nil {
 		return fmt.Errorf("vote log: %w", err)
 	}
@@ -247,6 +248,9 @@ func (n *Node) openEngine(Keys) error {
 	server := &chainsync.Server{
 		Store: n.store, Executed: func() types.Height { return types.Height(n.state.Version()) },
 		Pending: n.executor.Pending, Undecided: n.engine.Undecided,
+	}
+	if n.lanes != nil {
+		n.lanes.join(n.networkName())
 	}
 	if n.trust != nil {
 		if err := n.trust.joinTrust(n.networkName()); err != nil {
@@ -277,6 +281,11 @@ func (n *Node) startEngine(root consensus.Decision) (err error) {
 	if err != nil {
 		return err
 	}
+	if n.genesis.Params.Lanes {
+		if n.lanes, err = openLanes(n); err != nil {
+			return err
+		}
+	}
 	var network consensus.Network = n.mesh
 	if n.intercept != nil {
 		network = n.intercept(n.mesh, n.epochs.scheme)
@@ -287,6 +296,16 @@ func (n *Node) startEngine(root consensus.Decision) (err error) {
 		Epochs: n.epochs,
 	})
 	return nil
+}
+
+// record adds to a block's commit what follows from its place in the chain.
+func (n *Node) record(d consensus.Decision) ([]state.KV, error) {
+	kvs, err := n.epochs.record(d)
+	if err != nil || n.lanes == nil {
+		return kvs, err
+	}
+	more, err := n.lanes.record(d)
+	return append(kvs, more...), err
 }
 
 // recallStateCert takes up the newest state certificate among the last blocks,
@@ -327,6 +346,11 @@ func (n *Node) Run(ctx context.Context) error {
 	group.Go(func() error { return n.mesh.watchDeafness(ctx) })
 	group.Go(func() error { return n.syncer.Run(engineCtx) })
 	group.Go(func() error { return n.orHalt(n.executor.Run(engineCtx)) })
+	if n.lanes != nil {
+		group.Go(func() error { return n.orHalt(n.lanes.driver.Run(engineCtx)) })
+		stopWaiting := context.AfterFunc(engineCtx, n.lanes.cancel) // the executor may be waiting for batches
+		defer stopWaiting()
+	}
 	group.Go(func() error {
 		n.awaitQuorum(engineCtx)
 		if n.trust != nil {
@@ -438,6 +462,9 @@ func (n *Node) Close() error {
 			if err := n.api.Close(); !errors.Is(err, net.ErrClosed) {
 				errs = append(errs, err)
 			}
+		}
+		if n.lanes != nil {
+			errs = append(errs, n.lanes.close())
 		}
 		if n.trust != nil && n.trust.stopServing != nil {
 			n.trust.stopServing()

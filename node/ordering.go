@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/starlingmesh/starling/chain/consensus"
+	"github.com/starlingmesh/starling/chain/mempool"
 	"github.com/starlingmesh/starling/chain/types"
 	"github.com/starlingmesh/starling/crypto/hash"
 	"github.com/starlingmesh/starling/node/events"
@@ -50,11 +52,15 @@ func newOrdering(n *Node) (*ordering, error) {
 func (o *ordering) Payload(undecided []*types.Block) types.Payload {
 	pending := o.n.executor.Pending()
 	var txs [][]byte
+	var cut []types.LaneCert
 	if len(pending) <= maxBacklog {
 		txs = o.selectTxs(append(pending, undecided...))
+		if o.n.lanes != nil {
+			cut = o.n.lanes.driver.Cut(o.n.engine.Status().Epoch, undecided)
+		}
 	}
-	out := types.Payload{Txs: txs, Evidence: o.n.evidence.selected(o.n.engine.Status().Epoch, append(pending, undecided...))}
-	if len(txs) > 0 && time.Since(o.lastCert) < certInterval {
+	out := types.Payload{Txs: txs, Cut: cut, Evidence: o.n.evidence.selected(o.n.engine.Status().Epoch, append(pending, undecided...))}
+	if out.Works() && time.Since(o.lastCert) < certInterval {
 		return out
 	}
 	cert := o.n.attestations.Best()
@@ -70,25 +76,39 @@ func (o *ordering) Payload(undecided []*types.Block) types.Payload {
 	return out
 }
 
-// selectTxs picks transactions that none of the given blocks holds.
-func (o *ordering) selectTxs(ancestors []*types.Block) [][]byte {
+// taken are the transactions that the given blocks hold themselves.
+func (o *ordering) taken(blocks []*types.Block) map[hash.Hash]struct{} {
 	taken := map[hash.Hash]struct{}{}
-	for _, b := range ancestors {
+	for _, b := range blocks {
 		if len(b.Txs) == 0 {
 			continue
 		}
-		txs, err := o.decode(b)
+		txs, err := o.inline(b)
 		if err != nil {
-			return nil // cannot be: the block was checked or decided
+			continue // cannot be: the block was checked or decided
 		}
 		for _, tx := range txs {
 			taken[tx.ID()] = struct{}{}
 		}
 	}
+	return taken
+}
+
+// selectTxs picks transactions that none of the given blocks holds. Under load the
+// lanes carry them, and only what waited long for its lane is picked here.
+func (o *ordering) selectTxs(ancestors []*types.Block) [][]byte {
+	taken := o.taken(ancestors)
 	params := o.n.genesis.Params
-	picked := o.n.intake.Select(int(params.MaxBlockBytes), int(params.MaxBlockTxs), func(id hash.Hash) bool {
-		_, ok := taken[id]
-		return ok
+	busy := o.n.lanes != nil && o.n.intake.Stats().Bytes >= laneLeast
+	now := time.Now()
+	picked := o.n.intake.Select(int(params.MaxBlockBytes), int(params.MaxBlockTxs), func(tx *types.Tx, since time.Time) mempool.Choice {
+		if _, ok := taken[tx.ID()]; ok {
+			return mempool.Taken
+		}
+		if busy && now.Sub(since) < laneGrace {
+			return mempool.Leave
+		}
+		return mempool.Take
 	})
 	raws := make([][]byte, len(picked))
 	for i, tx := range picked {
@@ -97,8 +117,9 @@ func (o *ordering) selectTxs(ancestors []*types.Block) [][]byte {
 	return raws
 }
 
-// decode returns a block's transactions, from memory if it was checked before.
-func (o *ordering) decode(b *types.Block) ([]*types.Tx, error) {
+// inline returns the transactions that a block holds itself, from memory if it was
+// checked before.
+func (o *ordering) inline(b *types.Block) ([]*types.Tx, error) {
 	if txs, ok := o.decoded.Get(b.Hash()); ok {
 		return txs, nil
 	}
@@ -107,6 +128,21 @@ func (o *ordering) decode(b *types.Block) ([]*types.Tx, error) {
 		o.decoded.Add(b.Hash(), txs)
 	}
 	return txs, err
+}
+
+// decode returns the transactions that a decided block orders: its own, and those of
+// its batches, which it waits for.
+func (o *ordering) decode(b *types.Block) ([]*types.Tx, error) {
+	txs, err := o.inline(b)
+	if err != nil || len(b.Cut) == 0 {
+		return txs, err
+	}
+	raws, err := o.n.lanes.txs(b)
+	if err != nil {
+		return nil, err
+	}
+	batched, err := o.n.intake.DecodeBlock(raws)
+	return append(slices.Clone(txs), batched...), err
 }
 
 // Hurry implements consensus.Chain: after a block with transactions a few more
@@ -125,6 +161,9 @@ func (o *ordering) Pending() <-chan struct{} { return o.n.intake.Pending() }
 
 // Decided implements consensus.Chain.
 func (o *ordering) Decided(d consensus.Decision) {
+	if o.n.lanes != nil {
+		o.n.lanes.driver.Decided(d.Block)
+	}
 	o.n.executor.Decided(d)
 	if cert := d.Block.State; cert != nil {
 		if err := o.n.attestations.Check(cert); errors.Is(err, consensus.ErrDiverged) {
@@ -167,7 +206,12 @@ func (o *ordering) check(ctx context.Context, b *types.Block) error {
 		}
 	}
 	if len(b.Cut) > 0 {
-		return errors.New("block orders batches, but this network has no lanes")
+		if o.n.lanes == nil {
+			return errors.New("block orders batches, but this network has no lanes")
+		}
+		if err := o.n.lanes.checkCut(b); err != nil {
+			return err
+		}
 	}
 	if b.State == nil {
 		return nil

@@ -79,7 +79,19 @@ func (a *Audited) compareBlocks(disks []*disk) error {
 		if err != nil {
 			return fmt.Errorf("%w: %s: %w", ErrAudit, disks[0].name, err)
 		}
-		a.Transactions += len(first.Block.Txs)
+		receipts, err := disks[0].store.Receipts(h)
+		if err != nil {
+			return fmt.Errorf("%w: %s: %w", ErrAudit, disks[0].name, err)
+		}
+		list, err := ledger.DecodeReceipts(receipts)
+		if err != nil {
+			return fmt.Errorf("%w: %s: %w", ErrAudit, disks[0].name, err)
+		}
+		for _, r := range list {
+			if r.Code.Final() {
+				a.Transactions++
+			}
+		}
 		for _, d := range disks[1:] {
 			other, err := exec.Read(h, d.store)
 			if err != nil {

@@ -40,6 +40,17 @@ type Shape struct {
 	Rule   string
 	// EpochBlocks is how many blocks a validator set decides; 0 if it never changes.
 	EpochBlocks uint64
+	// Lanes has every validator ship batches of its own.
+	Lanes bool
+}
+
+// String tells one network from another.
+func (s Shape) String() string {
+	lanes := "without lanes"
+	if s.Lanes {
+		lanes = "with lanes"
+	}
+	return fmt.Sprintf("%d nodes, engine %s %s, epochs of %d blocks, %s", s.Nodes, s.Engine, s.Rule, s.EpochBlocks, lanes)
 }
 
 // Account is a funded account whose key everybody may know.
@@ -79,7 +90,7 @@ func NodeName(i int) string { return fmt.Sprintf("node%d", i) }
 // shape must then be the wanted one.
 func Prepare(dir string, want Shape) (*Layout, error) {
 	if want.Engine == types.EngineRPCA {
-		want.Rule, want.EpochBlocks = "", 0
+		want.Rule, want.EpochBlocks, want.Lanes = "", 0, false
 	}
 	l := &Layout{Dir: dir}
 	g, err := types.ReadGenesis(l.GenesisPath())
@@ -94,10 +105,9 @@ func Prepare(dir string, want Shape) (*Layout, error) {
 }
 
 func (l *Layout) takeUp(want Shape) error {
-	have := Shape{Nodes: len(l.Genesis.Validators), Engine: l.Genesis.Engine, Rule: l.Genesis.Rule, EpochBlocks: l.Genesis.Params.EpochBlocks}
+	have := Shape{Nodes: len(l.Genesis.Validators), Engine: l.Genesis.Engine, Rule: l.Genesis.Rule, EpochBlocks: l.Genesis.Params.EpochBlocks, Lanes: l.Genesis.Params.Lanes}
 	if have != want {
-		return fmt.Errorf("%w: %s is a network of %d nodes with %s %s and epochs of %d blocks, not %d with %s %s and %d: use the same flags, another --dir, or remove it to start afresh",
-			ErrOtherNetwork, l.Dir, have.Nodes, have.Engine, have.Rule, have.EpochBlocks, want.Nodes, want.Engine, want.Rule, want.EpochBlocks)
+		return fmt.Errorf("%w: %s is a network of %s, not of %s: use the same flags, another --dir, or remove it to start afresh", ErrOtherNetwork, l.Dir, have, want)
 	}
 	data, err := os.ReadFile(filepath.Join(l.Dir, accountsName))
 	if err != nil {
@@ -114,7 +124,7 @@ func (l *Layout) create(want Shape) error {
 		Network: "testnet", AddressPrefix: AddressPrefix, Created: time.Now().UnixMilli(),
 		Engine: want.Engine, Rule: want.Rule, Params: types.DefaultParams(),
 	}
-	g.Params.EpochBlocks = want.EpochBlocks
+	g.Params.EpochBlocks, g.Params.Lanes = want.EpochBlocks, want.Lanes
 	for i := range want.Nodes {
 		k, err := node.CreateKeys(l.Home(i))
 		if err != nil {

@@ -332,5 +332,5 @@ func remark(o Options, format string, args ...any) {
 
 // DefaultShape is a network of n nodes with the default engine and rule.
 func DefaultShape(n int) Shape {
-	return Shape{Nodes: n, Engine: "hotstuff", Rule: "three-phase", EpochBlocks: 500}
+	return Shape{Nodes: n, Engine: "hotstuff", Rule: "three-phase", EpochBlocks: 500, Lanes: true}
 }

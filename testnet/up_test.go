@@ -34,7 +34,7 @@ func TestNetworkUnderLoadPassesItsAuditAndResumes(t *testing.T) {
 			dir := t.TempDir()
 			var first, second bytes.Buffer
 			o := Options{
-				Shape: Shape{Nodes: 4, Engine: "hotstuff", Rule: rule, EpochBlocks: 20}, Dir: dir, Load: 100, For: 3 * time.Second,
+				Shape: Shape{Nodes: 4, Engine: "hotstuff", Rule: rule, EpochBlocks: 20, Lanes: true}, Dir: dir, Load: 100, For: 3 * time.Second,
 				JSON: true, Out: &first, Remarks: io.Discard, Version: "test",
 			}
 			summary, err := Up(t.Context(), o)

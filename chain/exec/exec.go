@@ -189,6 +189,9 @@ func (x *Executor) execute(d consensus.Decision) error {
 		return fmt.Errorf("execute block %d at state %d: %w", b.Height, x.state.Version(), ErrOutOfOrder)
 	}
 	txs, err := x.decode(b)
+	if errors.Is(err, context.Canceled) {
+		return nil // stopped while it waited
+	}
 	if err != nil {
 		return fmt.Errorf("execute block %d: %w", b.Height, err)
 	}

@@ -344,11 +344,14 @@ func (in *Intake) Gossiped(_ context.Context, raws [][]byte) (fresh, bad bool) {
 // Pending is signalled when something was added.
 func (in *Intake) Pending() <-chan struct{} { return in.pending }
 
+// Wake signals as if something was added: there is other reason for a block.
+func (in *Intake) Wake() { in.signal() }
+
 // Select picks transactions for a block, see [Pool.Select].
-func (in *Intake) Select(maxBytes, maxTxs int, skip func(hash.Hash) bool) []*types.Tx {
+func (in *Intake) Select(maxBytes, maxTxs int, choose func(tx *types.Tx, since time.Time) Choice) []*types.Tx {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	return in.pool.Select(maxBytes, maxTxs, skip)
+	return in.pool.Select(maxBytes, maxTxs, choose)
 }
 
 // Get finds a waiting transaction.

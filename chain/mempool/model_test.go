@@ -86,7 +86,7 @@ func (w *world) propose(t *rapid.T) {
 	for _, tx := range w.unrun {
 		w.taken[tx.ID()] = true
 	}
-	follow := w.Select(1<<20, 100, func(id hash.Hash) bool { return w.taken[id] })
+	follow := w.Select(1<<20, 100, skipping(func(id hash.Hash) bool { return w.taken[id] }))
 	w.runnable(t, append(slices.Clip(w.unrun), follow...))
 }
 

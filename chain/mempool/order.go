@@ -1,8 +1,9 @@
 package mempool
 
 import (
+	"time"
+
 	"github.com/starlingmesh/starling/chain/types"
-	"github.com/starlingmesh/starling/crypto/hash"
 )
 
 const (
@@ -52,15 +53,24 @@ func (f *frontier) pop() candidate {
 	return best
 }
 
+// Choice is what becomes of a transaction whose turn it is in a selection.
+type Choice int
+
+// The choices.
+const (
+	Take  Choice = iota // it is picked
+	Taken               // it is in a block that is not executed yet: its successors' turn comes
+	Leave               // not now, and so none of its sender's after it
+)
+
 // Select picks transactions for a block: the best paying first, among equals the
 // one that came first, each sender's in order of sequence without a gap and only
-// as far as the balance pays the fees after what is sent before them. Those for
-// which skip is true are in blocks that are not executed yet: they are passed
-// over in their turn, and their successors count as ready.
+// as far as the balance pays the fees after what is sent before them. choose is
+// asked about each in its turn, with the time since when it waits.
 //
 // The heap of heads is not taken apart: a node is looked at once its parent was,
 // so the cost follows what is picked, not what waits.
-func (p *Pool) Select(maxBytes, maxTxs int, skip func(hash.Hash) bool) []*types.Tx {
+func (p *Pool) Select(maxBytes, maxTxs int, choose func(tx *types.Tx, since time.Time) Choice) []*types.Tx {
 	picked := make([]*types.Tx, 0, min(maxTxs, len(p.byID)))
 	open := make(frontier, 0, 256)
 	reach := func(node int) {
@@ -81,7 +91,11 @@ func (p *Pool) Select(maxBytes, maxTxs int, skip func(hash.Hash) bool) []*types.
 		if !pays || c.tx.Expiry <= p.tip {
 			continue // and so nothing after it
 		}
-		if !skip(c.tx.ID()) {
+		choice := choose(c.tx, c.added)
+		if choice == Leave {
+			continue
+		}
+		if choice == Take {
 			size := len(c.tx.Raw())
 			if size > maxBytes {
 				misfits++

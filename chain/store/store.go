@@ -50,6 +50,9 @@ const (
 	hashPrefix    = "h"
 	txPrefix      = "t"
 	epochPrefix   = "e"
+	batchPrefix   = "l" // by hash
+	batchesPrefix = "x" // hashes, by height
+	lanesKey      = "q"
 )
 
 func heightKey(prefix string, height uint64) []byte {
@@ -76,13 +79,79 @@ func (s *Store) Stage(e Entry) []state.KV {
 	return kvs
 }
 
-// Drop lists the records that take a block, its receipts and its certificate out
-// of the store. Its transactions stay in the index, so that they are never
+// StageBatches lists the records that keep the batches which a block orders, and where
+// the lanes stand after it.
+func (s *Store) StageBatches(height uint64, ids []hash.Hash, batches [][]byte, cuts []byte) []state.KV {
+	list := make([]byte, 0, len(ids)*hash.Size)
+	kvs := make([]state.KV, 0, len(ids)+2)
+	for i, id := range ids {
+		list = append(list, id[:]...)
+		kvs = append(kvs, state.KV{Key: hashKey(batchPrefix, id), Value: batches[i]})
+	}
+	return append(kvs, state.KV{Key: heightKey(batchesPrefix, height), Value: list}, state.KV{Key: []byte(lanesKey), Value: cuts})
+}
+
+// Batch returns an encoded batch that was ordered.
+func (s *Store) Batch(id hash.Hash) ([]byte, error) {
+	return s.get(hashKey(batchPrefix, id), "batch %s", id)
+}
+
+// LaneCuts returns where the lanes stand, nil if that was never staged.
+func (s *Store) LaneCuts() ([]byte, error) {
+	raw, err := s.get([]byte(lanesKey), "%s", "lanes")
+	if errors.Is(err, ErrNotFound) {
+		return nil, nil
+	}
+	return raw, err
+}
+
+// BatchesOf returns the encoded batches that the block of a height orders, in order.
+func (s *Store) BatchesOf(height uint64) ([][]byte, error) {
+	ids, err := s.batchIDs(height)
+	if err != nil {
+		return nil, err
+	}
+	batches := make([][]byte, len(ids))
+	for i, id := range ids {
+		if batches[i], err = s.Batch(id); err != nil {
+			return nil, err
+		}
+	}
+	return batches, nil
+}
+
+func (s *Store) batchIDs(height uint64) (ids []hash.Hash, err error) {
+	list, err := s.get(heightKey(batchesPrefix, height), "batches of block %d", height)
+	if errors.Is(err, ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if len(list)%hash.Size != 0 {
+		return nil, fmt.Errorf("batches of block %d: %w", height, state.ErrCorrupt)
+	}
+	for ; len(list) > 0; list = list[hash.Size:] {
+		ids = append(ids, hash.Hash(list[:hash.Size]))
+	}
+	return ids, nil
+}
+
+// Drop lists the records that take a block with its batches, its receipts and its
+// certificate out of the store. Its transactions stay in the index, so that they are never
 // taken for new ones.
 func (s *Store) Drop(height uint64) []state.KV {
-	return []state.KV{
+	kvs := []state.KV{
 		{Key: heightKey(blockPrefix, height)}, {Key: heightKey(receiptPrefix, height)}, {Key: heightKey(certPrefix, height)},
 	}
+	ids, err := s.batchIDs(height)
+	if err != nil || len(ids) == 0 {
+		return kvs // what cannot be read stays
+	}
+	for _, id := range ids {
+		kvs = append(kvs, state.KV{Key: hashKey(batchPrefix, id)})
+	}
+	return append(kvs, state.KV{Key: heightKey(batchesPrefix, height)})
 }
 
 // StageEpochEnd lists the record that keeps the proof of an epoch's end. It is never

@@ -66,6 +66,9 @@ type Params struct {
 	// never changes, and there is no staking.
 	EpochBlocks uint64  `json:"epoch_blocks"`
 	Staking     Staking `json:"staking"`
+	// Lanes has every validator ship batches of its own, which blocks order by their
+	// certificates. Only hotstuff has them.
+	Lanes bool `json:"lanes"`
 }
 
 // DefaultParams suit a network of 4 to 100 validators.
@@ -73,7 +76,7 @@ func DefaultParams() Params {
 	return Params{
 		MinFee: 10, Reserve: 1 * DropsPerCoin,
 		MaxBlockBytes: 1 << 20, MaxBlockTxs: 4096,
-		MaxExpiry: 100_000, MaxClockDrift: 15_000, Staking: DefaultStaking(),
+		MaxExpiry: 100_000, MaxClockDrift: 15_000, Staking: DefaultStaking(), Lanes: true,
 	}
 }
 

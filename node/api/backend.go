@@ -107,6 +107,7 @@ func (r BlockRef) String() string {
 // BlockRecord is a decided block and what is known about it.
 type BlockRecord struct {
 	Block       *types.Block
+	Txs         [][]byte  // all that the block orders: its own, then those of batches
 	Certificate types.QC  // certifies Block; the zero value if it is not kept
 	Results     []Result  // one a transaction in order; empty until the block is executed
 	StateRoot   hash.Hash // after the block; zero until it is executed

@@ -116,7 +116,7 @@ func (f *fake) Block(_ context.Context, ref BlockRef) (BlockRecord, error) {
 }
 
 func (f *fake) record(b *types.Block) BlockRecord {
-	rec := BlockRecord{Block: b}
+	rec := BlockRecord{Block: b, Txs: b.Txs}
 	if b.Height == 0 {
 		return rec
 	}

@@ -40,7 +40,7 @@ func (r renderer) summary(rec BlockRecord) Block {
 	v := Block{
 		Height: uint64(b.Height), Hash: b.Hash(), Parent: b.Parent(), View: uint64(b.View),
 		Proposer: r.proposer(b), Time: time.UnixMilli(b.Time).UTC(),
-		SizeBytes: len(b.Raw()), TxCount: len(b.Txs), Passage: phases(rec.Passage),
+		SizeBytes: len(b.Raw()), TxCount: len(rec.Txs), Passage: phases(rec.Passage),
 	}
 	if !rec.StateRoot.IsZero() {
 		v.StateRoot = &rec.StateRoot
@@ -53,7 +53,7 @@ func (r renderer) summary(rec BlockRecord) Block {
 
 func (r renderer) block(rec BlockRecord) Block {
 	v := r.summary(rec)
-	for i, raw := range rec.Block.Txs {
+	for i, raw := range rec.Txs {
 		tx, err := types.DecodeTx(raw)
 		t := TxRecord{Status: TxDecided, Tx: tx, Height: rec.Block.Height, Block: v.Hash, Index: i}
 		if err == nil {

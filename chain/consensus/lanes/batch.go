@@ -54,7 +54,7 @@ func (c *Core) onTxs(txs [][]byte) {
 		Chain: c.cfg.Chain, Epoch: c.cfg.Epoch, Lane: *c.cfg.Self, Height: l.top.Height + 1, Parent: parent,
 		Time: max(c.now.UnixMilli(), last+1),
 	}
-	history := l.history
+	history := l.top.History
 	if last > 0 {
 		history.Tick(uint64(min((h.Time-last)*ticksAMilli, maxTicks-1)))
 	}
@@ -70,14 +70,14 @@ func (c *Core) onTxs(txs [][]byte) {
 	c.emit(SendBatch{Batch: b})
 	c.acknowledge(b)
 	c.want()
+	c.tickLater()
 }
 
 // store takes a batch up as the next of its lane's chain.
 func (c *Core) store(l *lane, b *types.Batch) {
 	l.held[b.Hash()] = b
 	l.first[b.Height] = b.Hash()
-	l.top = At{b.Height, b.Hash()}
-	l.history = poh.Chain{Value: b.History, Ticks: b.Ticks}
+	l.top = PlaceOf(b)
 	c.emit(Persist{Batch: b})
 }
 
@@ -115,6 +115,9 @@ func (c *Core) onBatch(b *types.Batch) {
 		return
 	}
 	if first, stored := l.first[b.Height]; stored {
+		if first == b.Hash() {
+			c.acknowledge(b) // sent again: the acknowledgement was lost
+		}
 		c.compare(l.held[first], b)
 		return
 	}
@@ -158,10 +161,10 @@ func (c *Core) follows(l *lane, b *types.Batch) error {
 	switch {
 	case b.Parent != l.top.Batch:
 		return fmt.Errorf("batch %d does not extend the one before", b.Height)
-	case b.Ticks <= l.history.Ticks || b.Ticks-l.history.Ticks > maxTicks:
-		return fmt.Errorf("batch %d: %d ticks of history after %d", b.Height, b.Ticks, l.history.Ticks)
+	case b.Ticks <= l.top.History.Ticks || b.Ticks-l.top.History.Ticks > maxTicks:
+		return fmt.Errorf("batch %d: %d ticks of history after %d", b.Height, b.Ticks, l.top.History.Ticks)
 	}
-	s := poh.Segment{From: l.history, Event: b.TxRoot, To: poh.Chain{Value: b.History, Ticks: b.Ticks}}
+	s := poh.Segment{From: l.top.History, Event: b.TxRoot, To: poh.Chain{Value: b.History, Ticks: b.Ticks}}
 	if err := s.Check(); err != nil {
 		return fmt.Errorf("batch %d: %w", b.Height, err)
 	}

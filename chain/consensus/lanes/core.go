@@ -40,8 +40,15 @@ type Restored struct {
 
 // At is a place in a lane.
 type At struct {
-	Height types.LaneHeight
-	Batch  hash.Hash
+	_       struct{} `cbor:",toarray"`
+	Height  types.LaneHeight
+	Batch   hash.Hash
+	History poh.Chain // when the batch was made
+}
+
+// PlaceOf is where a batch is.
+func PlaceOf(b *types.Batch) At {
+	return At{Height: b.Height, Batch: b.Hash(), History: poh.Chain{Value: b.History, Ticks: b.Ticks}}
 }
 
 // Core is one validator's part in the lanes of one epoch. It is not safe for
@@ -66,7 +73,6 @@ type Core struct {
 type lane struct {
 	ordered At // the last decided cut whose batches were delivered
 	top     At // the last batch of the acknowledged chain
-	history poh.Chain
 	held    map[hash.Hash]*types.Batch
 	first   map[types.LaneHeight]hash.Hash // the batch that was stored first, by height
 	early   map[types.LaneHeight]*types.Batch
@@ -84,10 +90,12 @@ func New(cfg Config, r Restored) *Core {
 	c := &Core{cfg: cfg, domain: cfg.Domain(), waiting: map[hash.Hash]*own{}, asked: map[hash.Hash]time.Time{}, good: map[hash.Hash]struct{}{}}
 	for i := range cfg.Validators.Len() {
 		l := lane{
-			history: poh.New(Seed(c.domain, types.ValidatorIndex(i))),
+			ordered: At{History: poh.New(Seed(c.domain, types.ValidatorIndex(i)))},
 			held:    map[hash.Hash]*types.Batch{}, first: map[types.LaneHeight]hash.Hash{}, early: map[types.LaneHeight]*types.Batch{},
 		}
-		l.ordered = r.Cut[types.ValidatorIndex(i)]
+		if cut, ok := r.Cut[types.ValidatorIndex(i)]; ok {
+			l.ordered = cut
+		}
 		l.top = l.ordered
 		c.lanes = append(c.lanes, l)
 	}
@@ -103,7 +111,7 @@ func Seed(domain hash.Hash, l types.ValidatorIndex) hash.Hash {
 }
 
 func (c *Core) restore(b *types.Batch) {
-	if int(b.Lane) >= len(c.lanes) {
+	if int(b.Lane) >= len(c.lanes) || b.Epoch != c.cfg.Epoch || b.Height <= c.lanes[b.Lane].ordered.Height {
 		return
 	}
 	l := &c.lanes[b.Lane]
@@ -112,8 +120,7 @@ func (c *Core) restore(b *types.Batch) {
 		l.first[b.Height] = b.Hash()
 	}
 	if b.Height >= l.top.Height && l.first[b.Height] == b.Hash() {
-		l.top = At{b.Height, b.Hash()}
-		l.history = poh.Chain{Value: b.History, Ticks: b.Ticks}
+		l.top = PlaceOf(b)
 	}
 	if c.isSelf(b.Lane) && b.Height > l.ordered.Height {
 		c.waiting[b.Hash()] = &own{batch: b, acks: map[types.ValidatorIndex][]byte{}}
@@ -155,6 +162,7 @@ func (c *Core) start() {
 		}
 	}
 	c.want()
+	c.tickLater()
 }
 
 func (c *Core) emit(e Effect) { c.out = append(c.out, e) }
@@ -194,6 +202,36 @@ func (c *Core) cuts(undecided []*types.Block) []types.LaneHeight {
 	}
 	return cuts
 }
+
+// Cuts are the places up to which the lanes are ordered, for [Restored].
+func (c *Core) Cuts() map[types.ValidatorIndex]At {
+	out := map[types.ValidatorIndex]At{}
+	for i := range c.lanes {
+		if c.lanes[i].ordered.Height > 0 {
+			out[types.ValidatorIndex(i)] = c.lanes[i].ordered
+		}
+	}
+	return out
+}
+
+// OwnTop is the height of the newest own batch.
+func (c *Core) OwnTop() types.LaneHeight {
+	if c.cfg.Self == nil {
+		return 0
+	}
+	return c.ownLane().top.Height
+}
+
+// OwnCut is the height of the last own batch that was ordered.
+func (c *Core) OwnCut() types.LaneHeight {
+	if c.cfg.Self == nil {
+		return 0
+	}
+	return c.ownLane().ordered.Height
+}
+
+// Idle reports whether every decided block is ordered.
+func (c *Core) Idle() bool { return len(c.queue) == 0 }
 
 // Unordered counts the bytes of the known batches above the last cut.
 func (c *Core) Unordered() (bytes int) {

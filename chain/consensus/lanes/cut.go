@@ -8,7 +8,6 @@ import (
 	"github.com/starlingmesh/starling/chain/consensus"
 	"github.com/starlingmesh/starling/chain/types"
 	"github.com/starlingmesh/starling/crypto/hash"
-	"github.com/starlingmesh/starling/crypto/poh"
 )
 
 // ErrCut is wrapped by every refusal of a cut.
@@ -33,21 +32,29 @@ func (c *Core) learn(cert types.LaneCert) {
 	}
 }
 
+// CheckCert checks that a certificate proves that its batch can be had.
+func CheckCert(a *consensus.Authority, cert types.LaneCert) error {
+	if err := cert.Signers.Validate(a.Validators.Len()); err != nil {
+		return fmt.Errorf("%w: lane %d: %w", ErrCut, cert.Lane, err)
+	}
+	if a.Validators.PowerOf(cert.Signers) < a.Validators.Minority() {
+		return fmt.Errorf("%w: lane %d: not enough signers", ErrCut, cert.Lane)
+	}
+	signed := []consensus.Signed{{Message: types.LaneMessage(a.Domain(), cert.Lane, cert.Height, cert.Batch), Signers: cert.Signers}}
+	if !a.Scheme.VerifyAggregate(signed, cert.Signature) {
+		return fmt.Errorf("%w: lane %d: signature", ErrCut, cert.Lane)
+	}
+	return nil
+}
+
 // check verifies a certificate, once.
 func (c *Core) check(cert types.LaneCert) error {
 	key := hash.Sum("lane certificate", canon.MustMarshal(cert))
 	if _, good := c.good[key]; good {
 		return nil
 	}
-	if err := cert.Signers.Validate(c.cfg.Validators.Len()); err != nil {
-		return fmt.Errorf("%w: lane %d: %w", ErrCut, cert.Lane, err)
-	}
-	if c.cfg.Validators.PowerOf(cert.Signers) < c.cfg.Validators.Minority() {
-		return fmt.Errorf("%w: lane %d: not enough signers", ErrCut, cert.Lane)
-	}
-	signed := []consensus.Signed{{Message: types.LaneMessage(c.domain, cert.Lane, cert.Height, cert.Batch), Signers: cert.Signers}}
-	if !c.cfg.Scheme.VerifyAggregate(signed, cert.Signature) {
-		return fmt.Errorf("%w: lane %d: signature", ErrCut, cert.Lane)
+	if err := CheckCert(&c.cfg.Authority, cert); err != nil {
+		return err
 	}
 	if len(c.good) >= goodKept {
 		clear(c.good)
@@ -99,15 +106,15 @@ func (c *Core) resolve(b *types.Block) (batches []*types.Batch, missing []Fetch)
 		}
 		l := &c.lanes[cert.Lane]
 		var chain []*types.Batch
-		at := At{cert.Height, cert.Batch}
-		for at.Height > l.ordered.Height {
-			batch := l.held[at.Batch]
+		height, id := cert.Height, cert.Batch
+		for height > l.ordered.Height {
+			batch := l.held[id]
 			if batch == nil {
-				missing = append(missing, Fetch{Lane: cert.Lane, Height: at.Height, Batch: at.Batch, Above: l.ordered.Height, Holders: cert.Signers})
+				missing = append(missing, Fetch{Lane: cert.Lane, Height: height, Batch: id, Above: l.ordered.Height, Holders: cert.Signers})
 				break
 			}
 			chain = append(chain, batch)
-			at = At{at.Height - 1, batch.Parent}
+			height, id = height-1, batch.Parent
 		}
 		for i := len(chain) - 1; i >= 0; i-- {
 			batches = append(batches, chain[i])
@@ -139,20 +146,39 @@ func (c *Core) ask(missing []Fetch) {
 			c.emit(f)
 		}
 	}
-	if !c.ticking {
+	c.tickLater()
+}
+
+// tickLater sets the timer while there is something that may have to be repeated.
+func (c *Core) tickLater() {
+	idle := len(c.queue) == 0 && len(c.waiting) == 0 && (c.cfg.Self == nil || c.ownLane().cert == nil)
+	if !c.ticking && !idle {
 		c.ticking = true
 		c.emit(SetTimer{After: c.cfg.Retry})
 	}
 }
 
+// onTick repeats what may have been lost: fetches, own batches that are not
+// certified, and the own lane's certificate that is not ordered.
 func (c *Core) onTick() {
 	c.ticking = false
-	if len(c.queue) == 0 {
-		return
+	if len(c.queue) > 0 {
+		if _, missing := c.resolve(c.queue[0]); len(missing) > 0 {
+			c.ask(missing)
+		}
 	}
-	if _, missing := c.resolve(c.queue[0]); len(missing) > 0 {
-		c.ask(missing)
+	if c.cfg.Self != nil {
+		l := c.ownLane()
+		if l.cert != nil {
+			c.emit(SendCert{Cert: *l.cert})
+		}
+		for h := l.ordered.Height + 1; h <= l.top.Height; h++ {
+			if w := c.waiting[l.first[h]]; w != nil && c.now.UnixMilli()-w.batch.Time >= c.cfg.Retry.Milliseconds() {
+				c.emit(SendBatch{Batch: w.batch})
+			}
+		}
 	}
+	c.tickLater()
 }
 
 // advance moves a lane's cut and forgets what is below it. A lane whose leader made
@@ -163,7 +189,7 @@ func (c *Core) advance(cert types.LaneCert) {
 	}
 	l := &c.lanes[cert.Lane]
 	top := l.held[cert.Batch]
-	l.ordered = At{cert.Height, cert.Batch}
+	l.ordered = PlaceOf(top)
 	for h, b := range l.held {
 		if b.Height <= cert.Height {
 			delete(l.held, h)
@@ -184,7 +210,6 @@ func (c *Core) advance(cert types.LaneCert) {
 	}
 	if l.top.Height <= cert.Height {
 		l.top = l.ordered
-		l.history = poh.Chain{Value: top.History, Ticks: top.Ticks}
 	}
 	for id, w := range c.waiting {
 		if w.batch.Lane == cert.Lane && w.batch.Height <= cert.Height {

@@ -192,6 +192,7 @@ func (c *Chain) decide() {
 		Chain: c.genesis.ChainID(), Height: parent.Height + 1, View: parent.View + 1, Time: parent.Time + 1000,
 		Justify: types.QC{View: parent.View, Block: parent.Hash(), Signers: []byte{}, Signature: []byte{}},
 	}, raws, func(hash.Hash) ([]byte, error) { return []byte{}, nil })
+	rec.Txs = raws
 	rec.Certificate = types.QC{View: rec.Block.View, Block: rec.Block.Hash(), Signers: bls.Bitmap{1}, Signature: []byte{7}}
 	rec.StateRoot = hash.Sum("apitest/state", rec.Block.Raw())
 	at := time.UnixMilli(rec.Block.Time)

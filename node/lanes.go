@@ -1,0 +1,461 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+
+	"github.com/starlingmesh/starling/canon"
+	"github.com/starlingmesh/starling/chain/consensus"
+	"github.com/starlingmesh/starling/chain/consensus/lanes"
+	lanesdriver "github.com/starlingmesh/starling/chain/consensus/lanes/driver"
+	"github.com/starlingmesh/starling/chain/journal"
+	"github.com/starlingmesh/starling/chain/mempool"
+	"github.com/starlingmesh/starling/chain/state"
+	"github.com/starlingmesh/starling/chain/types"
+	"github.com/starlingmesh/starling/crypto/hash"
+	"github.com/starlingmesh/starling/net/p2p"
+	"github.com/starlingmesh/starling/net/rpc"
+)
+
+const (
+	lanesDir = "lanes"
+	// laneLeast is how many bytes must wait in the own buckets to be worth a batch,
+	// and up to how many waiting bytes a leader takes into its block itself: little
+	// load pays no extra round trip.
+	laneLeast = 64 << 10
+	// laneGrace is how long a transaction waits for its lane, under load, before any
+	// leader takes it.
+	laneGrace = 1500 * time.Millisecond
+	// batchBytes and laneWindow bound a batch and a lane beyond the last cut, and so
+	// what one block may order.
+	batchBytes = 256 << 10
+	laneWindow = 8
+	// certsChecked is how many lane certificates are remembered as good.
+	certsChecked = 4096
+)
+
+// laneNet is the lanes' part of the node: it carries batches between validators and
+// implements lanesdriver.Network.
+type laneNet struct {
+	n       *Node
+	driver  *lanesdriver.Driver
+	log     *journal.Journal
+	batches *rpc.Mailbox[*types.Batch]
+	notes   *rpc.Mailbox[laneNote]
+	serve   rpc.Protocol[batchRequest, batchResponse]
+	good    *lru.Cache[hash.Hash, struct{}]
+
+	mu        sync.Mutex
+	buckets   map[types.Epoch]*lanes.Buckets
+	executing []*types.Batch // of the block that is being executed
+
+	stopServing func()
+	ctx         context.Context // of fetches
+	cancel      context.CancelFunc
+	fetches     sync.WaitGroup
+}
+
+// laneNote is an acknowledgement or a certificate.
+type laneNote struct {
+	_     struct{} `cbor:",toarray"`
+	Epoch types.Epoch
+	Ack   *lanes.Ack
+	Cert  *types.LaneCert
+}
+
+// batchRequest asks for a batch and those below it, down to a height (exclusive).
+type batchRequest struct {
+	_     struct{} `cbor:",toarray"`
+	Batch hash.Hash
+	Above types.LaneHeight
+}
+
+// batchResponse holds encoded batches from the top down, possibly none.
+type batchResponse struct {
+	_       struct{} `cbor:",toarray"`
+	Batches [][]byte
+}
+
+// storedCut is where a lane stood when a block was executed.
+type storedCut struct {
+	_    struct{} `cbor:",toarray"`
+	Lane types.ValidatorIndex
+	At   lanes.At
+}
+
+// openLanes restores the lanes from the log and the last executed block.
+func openLanes(n *Node) (*laneNet, error) {
+	l := &laneNet{n: n, buckets: map[types.Epoch]*lanes.Buckets{}}
+	l.ctx, l.cancel = context.WithCancel(context.Background())
+	var err error
+	if l.good, err = lru.New[hash.Hash, struct{}](certsChecked); err != nil {
+		return nil, err
+	}
+	if l.log, err = journal.Open(filepath.Join(n.cfg.Home, lanesDir), journal.Options{Label: n.chain, SegmentBytes: voteSegment}); err != nil {
+		return nil, fmt.Errorf("batch log: %w", err)
+	}
+	epoch := n.genesis.Params.EpochOf(types.Height(n.state.Version() + 1))
+	restored := lanes.Restored{Cut: map[types.ValidatorIndex]lanes.At{}}
+	if err := l.log.Replay(func(_ uint64, record []byte) error {
+		b, err := types.DecodeBatch(append([]byte{}, record...))
+		if err == nil && b.Epoch == epoch {
+			restored.Batches = append(restored.Batches, b)
+		}
+		return err
+	}); err != nil {
+		return nil, fmt.Errorf("batch log: %w", err)
+	}
+	if err := l.recall(epoch, restored.Cut); err != nil {
+		return nil, err
+	}
+	l.driver, err = lanesdriver.New(lanesdriver.Config{
+		NewCore: l.core, Epoch: epoch, Restored: restored, Log: l.log, Network: l, Select: l.selectTxs, Logger: n.log.With("component", "lanes"),
+	})
+	return l, err
+}
+
+// recall reads where the lanes stood after the last executed block, if that is of the
+// epoch.
+func (l *laneNet) recall(epoch types.Epoch, into map[types.ValidatorIndex]lanes.At) error {
+	tip := l.n.state.Version()
+	if tip == 0 || l.n.genesis.Params.EpochOf(types.Height(tip)) != epoch {
+		return nil
+	}
+	raw, err := l.n.store.LaneCuts()
+	if raw == nil || err != nil {
+		return err
+	}
+	var cuts struct {
+		_     struct{} `cbor:",toarray"`
+		Epoch types.Epoch
+		Cuts  []storedCut
+	}
+	if err := canon.Unmarshal(raw, &cuts); err != nil {
+		return fmt.Errorf("read lanes: %w: %w", state.ErrCorrupt, err)
+	}
+	if cuts.Epoch == epoch {
+		for _, c := range cuts.Cuts {
+			into[c.Lane] = c.At
+		}
+	}
+	return nil
+}
+
+// core makes the lane core of an epoch.
+func (l *laneNet) core(epoch types.Epoch, r lanes.Restored) (*lanes.Core, error) {
+	s, err := l.n.epochs.at(epoch)
+	if err != nil {
+		return nil, err
+	}
+	cfg := lanes.DefaultConfig(*s.authority, s.self)
+	cfg.MaxBytes, cfg.Window = batchBytes, laneWindow
+	return lanes.New(cfg, r), nil
+}
+
+// owners are the buckets of an epoch.
+func (l *laneNet) owners(epoch types.Epoch) (*lanes.Buckets, *seat, error) {
+	s, err := l.n.epochs.at(epoch)
+	if err != nil {
+		return nil, nil, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	b := l.buckets[epoch]
+	if b == nil {
+		clear(l.buckets)
+		b = lanes.NewBuckets(s.Set(), s.authority.Domain())
+		l.buckets[epoch] = b
+	}
+	return b, s, nil
+}
+
+// selectTxs picks the transactions of the own buckets, once they are worth a batch.
+func (l *laneNet) selectTxs(maxBytes, maxTxs int, own map[hash.Hash]struct{}) [][]byte {
+	if l.n.intake.Stats().Bytes < laneLeast {
+		return nil
+	}
+	buckets, s, err := l.owners(l.n.engine.Status().Epoch)
+	if err != nil || s.self == nil {
+		return nil
+	}
+	taken := l.n.ordering.taken(l.n.executor.Pending())
+	picked := l.n.intake.Select(maxBytes, maxTxs, func(tx *types.Tx, _ time.Time) mempool.Choice {
+		if buckets.Owner(tx.Sender()) != *s.self {
+			return mempool.Leave
+		}
+		_, batched := own[tx.ID()]
+		if _, ordered := taken[tx.ID()]; ordered || batched {
+			return mempool.Taken
+		}
+		return mempool.Take
+	})
+	size := 0
+	raws := make([][]byte, len(picked))
+	for i, tx := range picked {
+		raws[i] = tx.Raw()
+		size += len(raws[i])
+	}
+	if size < laneLeast/2 {
+		return nil // a leader takes what waits long
+	}
+	return raws
+}
+
+// join sets up the streams. Nothing is handled before.
+func (l *laneNet) join(network string) {
+	m := l.n.mesh
+	batch := canon.Codec[*types.Batch]{
+		Encode: func(b *types.Batch) ([]byte, error) { return b.Raw(), nil },
+		Decode: types.DecodeBatch,
+	}
+	l.batches = rpc.NewMailbox(m.host, rpc.Letters[*types.Batch]{
+		ID: protocol.ID("/starling/" + network + "/batch/1"), Codec: batch, MaxSize: 2*batchBytes + 4096, PerSecond: 100, Handle: l.receiveBatch,
+	}, m.log)
+	l.notes = rpc.NewMailbox(m.host, rpc.Letters[laneNote]{
+		ID: protocol.ID("/starling/" + network + "/lane/1"), Codec: canon.CBOR[laneNote](), MaxSize: 1024, PerSecond: 1000, Handle: l.receiveNote,
+	}, m.log)
+	l.serve = rpc.Protocol[batchRequest, batchResponse]{
+		ID: protocol.ID("/starling/" + network + "/batches/1"), Request: canon.CBOR[batchRequest](), Response: canon.CBOR[batchResponse](),
+		MaxRequest: 64, MaxResponse: laneWindow*(2*batchBytes+4096) + 4096, Timeout: 10 * time.Second, PerPeer: 8,
+	}
+	l.stopServing = rpc.Serve(m.host, l.serve, m.log, func(_ context.Context, _ peer.ID, req batchRequest) (batchResponse, error) { return l.answer(req) })
+}
+
+// receiveBatch takes a batch from its lane's leader: signed, of transactions of its
+// buckets whose signatures are good.
+func (l *laneNet) receiveBatch(from peer.ID, b *types.Batch) {
+	is, known := l.n.epochs.is(b.Epoch, b.Lane, from)
+	if !known {
+		return
+	}
+	buckets, s, err := l.owners(b.Epoch)
+	if err != nil {
+		return
+	}
+	if !is || !s.VerifyBlock(b.Lane, b.Hash(), b.Signature) || b.Size > batchBytes {
+		l.n.host.Penalise(from, p2p.InvalidMessage)
+		return
+	}
+	ctx, cancel := context.WithTimeout(l.ctx, checkPatience)
+	defer cancel()
+	txs, err := l.n.intake.VerifyBlock(ctx, b.Txs)
+	if err == nil {
+		for _, tx := range txs {
+			if buckets.Owner(tx.Sender()) != b.Lane {
+				err = errors.New("a transaction is of another lane's buckets")
+				break
+			}
+		}
+	}
+	if err != nil {
+		if ctx.Err() == nil {
+			l.n.mesh.Blame(consensus.Fault{Epoch: b.Epoch, Validator: b.Lane, Reason: "batch: " + err.Error()})
+		}
+		return
+	}
+	l.driver.Batch(b)
+}
+
+func (l *laneNet) receiveNote(from peer.ID, note laneNote) {
+	if a := note.Ack; a != nil {
+		if is, known := l.n.epochs.is(a.Epoch, a.Voter, from); is {
+			l.driver.Ack(*a)
+		} else if known {
+			l.n.host.Penalise(from, p2p.InvalidMessage)
+		}
+	}
+	if note.Cert != nil {
+		l.driver.Cert(note.Epoch, *note.Cert)
+		l.n.intake.Wake()
+	}
+}
+
+// answer serves batches that are stored or were ordered.
+func (l *laneNet) answer(req batchRequest) (batchResponse, error) {
+	out := batchResponse{Batches: [][]byte{}}
+	for id := req.Batch; len(out.Batches) < laneWindow && !id.IsZero(); {
+		b, err := l.find(id)
+		if err != nil || b.Height <= req.Above {
+			break
+		}
+		out.Batches = append(out.Batches, b.Raw())
+		id = b.Parent
+	}
+	return out, nil
+}
+
+func (l *laneNet) find(id hash.Hash) (*types.Batch, error) {
+	if b, ok := l.driver.Find(id); ok {
+		return b, nil
+	}
+	raw, err := l.n.store.Batch(id)
+	if err != nil {
+		return nil, err
+	}
+	return types.DecodeBatch(raw)
+}
+
+// SendBatch implements lanesdriver.Network.
+func (l *laneNet) SendBatch(b *types.Batch) {
+	l.toOthers(b.Epoch, func(to peer.ID) error { return l.batches.Send(to, b) })
+}
+
+func (l *laneNet) toOthers(epoch types.Epoch, send func(peer.ID) error) {
+	s, err := l.n.epochs.at(epoch)
+	if err != nil {
+		return
+	}
+	for _, id := range s.peers {
+		if id == l.n.host.ID() {
+			continue
+		}
+		if err := send(id); err != nil {
+			l.n.mesh.log.Debug("send on a lane", "to", id.String(), "error", err)
+		}
+	}
+}
+
+// SendAck implements lanesdriver.Network.
+func (l *laneNet) SendAck(to types.ValidatorIndex, a lanes.Ack) {
+	if s, err := l.n.epochs.at(a.Epoch); err == nil && int(to) < len(s.peers) {
+		_ = l.notes.Send(s.peers[to], laneNote{Epoch: a.Epoch, Ack: &a}) // the batch comes again if it is lost
+	}
+}
+
+// SendCert implements lanesdriver.Network.
+func (l *laneNet) SendCert(epoch types.Epoch, c types.LaneCert) {
+	l.toOthers(epoch, func(to peer.ID) error { return l.notes.Send(to, laneNote{Epoch: epoch, Cert: &c}) })
+	l.n.intake.Wake()
+}
+
+// FetchBatch implements lanesdriver.Network: it asks the holders one after the other.
+func (l *laneNet) FetchBatch(epoch types.Epoch, f lanes.Fetch) {
+	s, err := l.n.epochs.at(epoch)
+	if err != nil {
+		return
+	}
+	l.fetches.Go(func() {
+		for i := range f.Holders.All() {
+			if i >= len(s.peers) || s.peers[i] == l.n.host.ID() {
+				continue
+			}
+			if l.fetchFrom(s.peers[i], f) || l.ctx.Err() != nil {
+				return
+			}
+		}
+	})
+}
+
+// fetchFrom believes what hangs together with the hash that was asked for.
+func (l *laneNet) fetchFrom(holder peer.ID, f lanes.Fetch) bool {
+	resp, err := rpc.Call(l.ctx, l.n.host, holder, l.serve, batchRequest{Batch: f.Batch, Above: f.Above})
+	if err != nil {
+		return false
+	}
+	want := f.Batch
+	for _, raw := range resp.Batches {
+		b, err := types.DecodeBatch(raw)
+		if err != nil || b.Hash() != want {
+			l.n.host.Penalise(holder, p2p.BadBlock)
+			return false
+		}
+		want = b.Parent
+		l.driver.Batch(b)
+	}
+	return len(resp.Batches) > 0
+}
+
+// BlameLane implements lanesdriver.Network.
+func (l *laneNet) BlameLane(epoch types.Epoch, b lanes.Blame) {
+	l.n.mesh.Blame(consensus.Fault{Epoch: epoch, Validator: b.Validator, Reason: b.Reason, Evidence: b.Evidence})
+}
+
+// checkCut checks a proposal's cut.
+func (l *laneNet) checkCut(b *types.Block) error {
+	s, err := l.n.epochs.at(b.Epoch)
+	if err != nil {
+		return err
+	}
+	for i, cert := range b.Cut {
+		if i > 0 && cert.Lane <= b.Cut[i-1].Lane || cert.Height == 0 {
+			return fmt.Errorf("%w: lane %d at height %d is out of place", lanes.ErrCut, cert.Lane, cert.Height)
+		}
+		key := hash.Sum("lane certificate", canon.MustMarshal([]uint64{uint64(b.Epoch)}), canon.MustMarshal(cert))
+		if l.good.Contains(key) {
+			continue
+		}
+		if err := lanes.CheckCert(s.authority, cert); err != nil {
+			return err
+		}
+		l.good.Add(key, struct{}{})
+	}
+	return nil
+}
+
+// txs waits for the batches that a decided block orders, and returns their encoded
+// transactions in order. It is called by the executor alone.
+func (l *laneNet) txs(b *types.Block) ([][]byte, error) {
+	batches, err := l.driver.Await(l.ctx, b)
+	if err != nil {
+		return nil, fmt.Errorf("await the batches of block %d: %w", b.Height, err)
+	}
+	l.mu.Lock()
+	l.executing = batches
+	l.mu.Unlock()
+	var raws [][]byte
+	for _, batch := range batches {
+		raws = append(raws, batch.Txs...)
+	}
+	return raws, nil
+}
+
+// record keeps the batches of the block that is being executed, and where the lanes
+// stand after it.
+func (l *laneNet) record(d consensus.Decision) ([]state.KV, error) {
+	if len(d.Block.Cut) == 0 {
+		return nil, nil
+	}
+	l.mu.Lock()
+	batches := l.executing
+	l.executing = nil
+	l.mu.Unlock()
+	cuts := map[types.ValidatorIndex]lanes.At{}
+	if err := l.recall(d.Block.Epoch, cuts); err != nil {
+		return nil, err
+	}
+	var ids []hash.Hash
+	var raws [][]byte
+	for _, b := range batches {
+		ids, raws = append(ids, b.Hash()), append(raws, b.Raw())
+		cuts[b.Lane] = lanes.PlaceOf(b)
+	}
+	stored := []storedCut{}
+	for i := range types.MaxValidators {
+		if at, ok := cuts[types.ValidatorIndex(i)]; ok {
+			stored = append(stored, storedCut{Lane: types.ValidatorIndex(i), At: at})
+		}
+	}
+	return l.n.store.StageBatches(uint64(d.Block.Height), ids, raws, canon.MustMarshal([]any{uint64(d.Block.Epoch), stored})), nil
+}
+
+// close ends fetches and streams; the log goes last.
+func (l *laneNet) close() error {
+	l.cancel()
+	if l.stopServing != nil {
+		l.stopServing()
+	}
+	if l.batches != nil {
+		l.batches.Close()
+		l.notes.Close()
+	}
+	l.fetches.Wait()
+	return l.log.Close()
+}
