@@ -141,7 +141,7 @@ func (b backend) record(height types.Height) (api.BlockRecord, error) {
 	if err != nil && !errors.Is(err, state.ErrPruned) {
 		return api.BlockRecord{}, err
 	}
-	rec := api.BlockRecord{Block: d.Block, Certificate: d.Cert, StateRoot: root, Passage: api.Passage(d.Passage)}
+	rec := api.BlockRecord{Validators: b.validatorsOf(d.Block.Epoch), Block: d.Block, Certificate: d.Cert, StateRoot: root, Passage: api.Passage(d.Passage)}
 	if rec.Txs, err = b.blockTxs(d.Block); err != nil {
 		return api.BlockRecord{}, notFound(err, fmt.Sprintf("the batches of block %d are no longer kept by this node", height))
 	}
@@ -149,6 +149,15 @@ func (b backend) record(height types.Height) (api.BlockRecord, error) {
 		rec.Results = append(rec.Results, result(r))
 	}
 	return rec, nil
+}
+
+// validatorsOf are the validators of an epoch, nil if they are not known any more.
+func (b backend) validatorsOf(e types.Epoch) *types.ValidatorSet {
+	s, err := b.epochs.at(e)
+	if err != nil {
+		return nil
+	}
+	return s.Set()
 }
 
 // blockTxs are all transactions that an executed block ordered, encoded.

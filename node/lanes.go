@@ -27,10 +27,14 @@ import (
 
 const (
 	lanesDir = "lanes"
-	// laneLeast is how many bytes must wait in the own buckets to be worth a batch,
-	// and up to how many waiting bytes a leader takes into its block itself: little
-	// load pays no extra round trip.
-	laneLeast = 64 << 10
+	// laneLeast is how many bytes of the own buckets are worth a batch, and inlineMost
+	// up to how many waiting bytes a validator a leader takes all into its block
+	// itself: little load pays no extra round trip.
+	laneLeast  = 8 << 10
+	inlineMost = 16 << 10
+	// cutsPending is how many decided cuts may wait for execution before this node,
+	// when it leads, orders no more.
+	cutsPending = 4
 	// laneGrace is how long a transaction waits for its lane, under load, before any
 	// leader takes it.
 	laneGrace = 1500 * time.Millisecond
@@ -177,9 +181,28 @@ func (l *laneNet) owners(epoch types.Epoch) (*lanes.Buckets, *seat, error) {
 	return b, s, nil
 }
 
+// busy reports whether so much waits that the lanes carry it.
+func (l *laneNet) busy() bool {
+	return l.n.intake.Stats().Bytes >= inlineMost*int64(l.n.epochs.present().Set().Len())
+}
+
+// cut is what a block on top of undecided ones should order.
+func (l *laneNet) cut(undecided, pending []*types.Block) []types.LaneCert {
+	waiting := 0
+	for _, b := range pending {
+		if len(b.Cut) > 0 {
+			waiting++
+		}
+	}
+	if waiting >= cutsPending {
+		return nil
+	}
+	return l.driver.Cut(l.n.engine.Status().Epoch, undecided)
+}
+
 // selectTxs picks the transactions of the own buckets, once they are worth a batch.
 func (l *laneNet) selectTxs(maxBytes, maxTxs int, own map[hash.Hash]struct{}) [][]byte {
-	if l.n.intake.Stats().Bytes < laneLeast {
+	if !l.busy() {
 		return nil
 	}
 	buckets, s, err := l.owners(l.n.engine.Status().Epoch)
@@ -203,7 +226,7 @@ func (l *laneNet) selectTxs(maxBytes, maxTxs int, own map[hash.Hash]struct{}) []
 		raws[i] = tx.Raw()
 		size += len(raws[i])
 	}
-	if size < laneLeast/2 {
+	if size < laneLeast {
 		return nil // a leader takes what waits long
 	}
 	return raws
@@ -272,8 +295,14 @@ func (l *laneNet) receiveNote(from peer.ID, note laneNote) {
 			l.n.host.Penalise(from, p2p.InvalidMessage)
 		}
 	}
-	if note.Cert != nil {
-		l.driver.Cert(note.Epoch, *note.Cert)
+	if c := note.Cert; c != nil {
+		if is, known := l.n.epochs.is(note.Epoch, c.Lane, from); !known {
+			return
+		} else if !is || l.checkCert(note.Epoch, *c) != nil {
+			l.n.host.Penalise(from, p2p.InvalidMessage)
+			return
+		}
+		l.driver.Cert(note.Epoch, *c)
 		l.n.intake.Wake()
 	}
 }
@@ -378,24 +407,31 @@ func (l *laneNet) BlameLane(epoch types.Epoch, b lanes.Blame) {
 	l.n.mesh.Blame(consensus.Fault{Epoch: epoch, Validator: b.Validator, Reason: b.Reason, Evidence: b.Evidence})
 }
 
+// checkCert checks a certificate of an epoch, once.
+func (l *laneNet) checkCert(epoch types.Epoch, cert types.LaneCert) error {
+	key := hash.Sum("lane certificate", canon.MustMarshal([]uint64{uint64(epoch)}), canon.MustMarshal(cert))
+	if l.good.Contains(key) {
+		return nil
+	}
+	s, err := l.n.epochs.at(epoch)
+	if err == nil {
+		err = lanes.CheckCert(s.authority, cert)
+	}
+	if err == nil {
+		l.good.Add(key, struct{}{})
+	}
+	return err
+}
+
 // checkCut checks a proposal's cut.
 func (l *laneNet) checkCut(b *types.Block) error {
-	s, err := l.n.epochs.at(b.Epoch)
-	if err != nil {
-		return err
-	}
 	for i, cert := range b.Cut {
 		if i > 0 && cert.Lane <= b.Cut[i-1].Lane || cert.Height == 0 {
 			return fmt.Errorf("%w: lane %d at height %d is out of place", lanes.ErrCut, cert.Lane, cert.Height)
 		}
-		key := hash.Sum("lane certificate", canon.MustMarshal([]uint64{uint64(b.Epoch)}), canon.MustMarshal(cert))
-		if l.good.Contains(key) {
-			continue
-		}
-		if err := lanes.CheckCert(s.authority, cert); err != nil {
+		if err := l.checkCert(b.Epoch, cert); err != nil {
 			return err
 		}
-		l.good.Add(key, struct{}{})
 	}
 	return nil
 }

@@ -56,7 +56,7 @@ func (o *ordering) Payload(undecided []*types.Block) types.Payload {
 	if len(pending) <= maxBacklog {
 		txs = o.selectTxs(append(pending, undecided...))
 		if o.n.lanes != nil {
-			cut = o.n.lanes.driver.Cut(o.n.engine.Status().Epoch, undecided)
+			cut = o.n.lanes.cut(undecided, pending)
 		}
 	}
 	out := types.Payload{Txs: txs, Cut: cut, Evidence: o.n.evidence.selected(o.n.engine.Status().Epoch, append(pending, undecided...))}
@@ -99,7 +99,7 @@ func (o *ordering) taken(blocks []*types.Block) map[hash.Hash]struct{} {
 func (o *ordering) selectTxs(ancestors []*types.Block) [][]byte {
 	taken := o.taken(ancestors)
 	params := o.n.genesis.Params
-	busy := o.n.lanes != nil && o.n.intake.Stats().Bytes >= laneLeast
+	busy := o.n.lanes != nil && o.n.lanes.busy()
 	now := time.Now()
 	picked := o.n.intake.Select(int(params.MaxBlockBytes), int(params.MaxBlockTxs), func(tx *types.Tx, since time.Time) mempool.Choice {
 		if _, ok := taken[tx.ID()]; ok {

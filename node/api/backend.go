@@ -106,7 +106,9 @@ func (r BlockRef) String() string {
 
 // BlockRecord is a decided block and what is known about it.
 type BlockRecord struct {
-	Block       *types.Block
+	Block *types.Block
+	// Validators are those of the block's epoch; nil is those of the genesis.
+	Validators  *types.ValidatorSet
 	Txs         [][]byte  // all that the block orders: its own, then those of batches
 	Certificate types.QC  // certifies Block; the zero value if it is not kept
 	Results     []Result  // one a transaction in order; empty until the block is executed

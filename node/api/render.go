@@ -27,11 +27,20 @@ func (r renderer) status(s Status) Status {
 	return s
 }
 
-func (r renderer) proposer(b *types.Block) string {
-	if b.Height == 0 || int(b.Proposer) >= r.set.Len() {
-		return ""
+// setOf are the validators that decided a block.
+func (r renderer) setOf(rec BlockRecord) *types.ValidatorSet {
+	if rec.Validators != nil {
+		return rec.Validators
 	}
-	return r.set.At(b.Proposer).Name
+	return r.set
+}
+
+func (r renderer) proposer(rec BlockRecord) string {
+	set := r.setOf(rec)
+	if b := rec.Block; b.Height > 0 && int(b.Proposer) < set.Len() && r.genesis.Engine != types.EngineRPCA {
+		return set.At(b.Proposer).Name
+	}
+	return ""
 }
 
 // summary is a block without its transactions.
@@ -39,14 +48,14 @@ func (r renderer) summary(rec BlockRecord) Block {
 	b := rec.Block
 	v := Block{
 		Height: uint64(b.Height), Hash: b.Hash(), Parent: b.Parent(), View: uint64(b.View),
-		Proposer: r.proposer(b), Time: time.UnixMilli(b.Time).UTC(),
+		Proposer: r.proposer(rec), Time: time.UnixMilli(b.Time).UTC(),
 		SizeBytes: len(b.Raw()), TxCount: len(rec.Txs), Passage: phases(rec.Passage),
 	}
 	if !rec.StateRoot.IsZero() {
 		v.StateRoot = &rec.StateRoot
 	}
 	if rec.Certificate.View > 0 {
-		v.Certificate = r.certificate(rec.Certificate)
+		v.Certificate = certificate(r.setOf(rec), rec.Certificate)
 	}
 	return v
 }
@@ -68,12 +77,12 @@ func (r renderer) block(rec BlockRecord) Block {
 	return v
 }
 
-func (r renderer) certificate(qc types.QC) *Certificate {
+func certificate(set *types.ValidatorSet, qc types.QC) *Certificate {
 	c := &Certificate{
 		View: uint64(qc.View), Signers: []string{}, Bitmap: hex.EncodeToString(qc.Signers),
-		Power: r.set.PowerOf(qc.Signers), Quorum: r.set.Quorum(), Signature: hex.EncodeToString(qc.Signature),
+		Power: set.PowerOf(qc.Signers), Quorum: set.Quorum(), Signature: hex.EncodeToString(qc.Signature),
 	}
-	for i, v := range r.set.All() {
+	for i, v := range set.All() {
 		if qc.Signers.Has(int(i)) {
 			c.Signers = append(c.Signers, v.Name)
 		}
