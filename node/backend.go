@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -97,14 +96,13 @@ func (b backend) Peers() []api.Peer {
 func (b backend) Validators() []api.Validator {
 	out := []api.Validator{}
 	leader, seat := b.engine.Status().Leader, b.epochs.present()
-	for i, v := range seat.Set().All() {
-		id := seat.peers[i]
-		out = append(out, api.Validator{
-			Index: int(i), Name: v.Name, Power: v.Power, Identity: v.Identity, Key: hex.EncodeToString(v.Key),
-			Self: id == b.host.ID(), Connected: id == b.host.ID() || b.host.Network().Connectedness(id) == network.Connected,
-			Leader: i == leader && b.trust == nil,
-		})
+	for i := range seat.Set().All() {
+		v, id := api.NewValidator(seat.Set(), i), seat.peers[i]
+		v.Self, v.Leader = id == b.host.ID(), i == leader && b.trust == nil
+		v.Connected = v.Self || b.host.Network().Connectedness(id) == network.Connected
+		out = append(out, v)
 	}
+	b.jail(out)
 	return out
 }
 
@@ -141,7 +139,11 @@ func (b backend) record(height types.Height) (api.BlockRecord, error) {
 	if err != nil && !errors.Is(err, state.ErrPruned) {
 		return api.BlockRecord{}, err
 	}
-	rec := api.BlockRecord{Validators: b.validatorsOf(d.Block.Epoch), Block: d.Block, Certificate: d.Cert, StateRoot: root, Passage: api.Passage(d.Passage)}
+	members, err := b.setOf(d.Block.Epoch)
+	if err != nil && !errors.Is(err, ledger.ErrNoSet) {
+		return api.BlockRecord{}, err
+	}
+	rec := api.BlockRecord{Block: d.Block, Validators: members, Certificate: d.Cert, StateRoot: root, Passage: api.Passage(d.Passage)}
 	if rec.Txs, err = b.blockTxs(d.Block); err != nil {
 		return api.BlockRecord{}, notFound(err, fmt.Sprintf("the batches of block %d are no longer kept by this node", height))
 	}
@@ -149,15 +151,6 @@ func (b backend) record(height types.Height) (api.BlockRecord, error) {
 		rec.Results = append(rec.Results, result(r))
 	}
 	return rec, nil
-}
-
-// validatorsOf are the validators of an epoch, nil if they are not known any more.
-func (b backend) validatorsOf(e types.Epoch) *types.ValidatorSet {
-	s, err := b.epochs.at(e)
-	if err != nil {
-		return nil
-	}
-	return s.Set()
 }
 
 // blockTxs are all transactions that an executed block ordered, encoded.

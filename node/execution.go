@@ -43,6 +43,9 @@ func (n *Node) tell(x exec.Executed) {
 	if p := x.Passage; !p.Prepare.IsZero() && !p.Decide.IsZero() {
 		took = p.Decide.Sub(p.Prepare).Milliseconds()
 		n.metrics.decide.Observe(p.Decide.Sub(p.Prepare).Seconds())
+		if n.lanes != nil && len(x.Txs) > 0 {
+			n.lanes.decided(p.Decide.Sub(p.Prepare))
+		}
 	}
 	final := 0
 	for _, r := range x.Result.Receipts {

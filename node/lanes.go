@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -56,6 +57,9 @@ type laneNet struct {
 	notes   *rpc.Mailbox[laneNote]
 	serve   rpc.Protocol[batchRequest, batchResponse]
 	good    *lru.Cache[hash.Hash, struct{}]
+
+	shipping atomic.Bool
+	pace     atomic.Int64 // nanoseconds from a block's proposal to its decision, smoothed
 
 	mu        sync.Mutex
 	buckets   map[types.Epoch]*lanes.Buckets
@@ -181,9 +185,23 @@ func (l *laneNet) owners(epoch types.Epoch) (*lanes.Buckets, *seat, error) {
 	return b, s, nil
 }
 
-// busy reports whether so much waits that the lanes carry it.
+// busy reports whether the lanes carry what waits: much does, and leaders' blocks
+// have become slow. It stays so as long as much waits.
 func (l *laneNet) busy() bool {
-	return l.n.intake.Stats().Bytes >= inlineMost*int64(l.n.epochs.present().Set().Len())
+	if l.n.intake.Stats().Bytes < inlineMost*int64(l.n.epochs.present().Set().Len()) {
+		l.shipping.Store(false)
+		return false
+	}
+	if l.pace.Load() >= int64(l.n.cfg.Consensus.LaneAfter) {
+		l.shipping.Store(true)
+	}
+	return l.shipping.Load()
+}
+
+// decided notes how long a block with transactions took to be decided.
+func (l *laneNet) decided(took time.Duration) {
+	const weight = 8 // of the past
+	l.pace.Store((l.pace.Load()*(weight-1) + int64(took)) / weight)
 }
 
 // cut is what a block on top of undecided ones should order.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"fmt"
 	"log/slog"
 	"slices"
 	"testing"
@@ -29,10 +30,12 @@ type rig struct {
 	group   errgroup.Group
 }
 
-func newRig(b testing.TB, payers int) *rig {
+func newRig(b testing.TB, payers int, lanes bool) *rig {
 	r := &rig{}
 	l := &Layout{Dir: b.TempDir()}
-	require.NoError(b, l.create(DefaultShape(4)))
+	shape := DefaultShape(4)
+	shape.Lanes = lanes
+	require.NoError(b, l.create(shape))
 	for range payers {
 		key, err := keys.Generate(keys.Secp256k1, rand.Reader)
 		require.NoError(b, err)
@@ -41,7 +44,7 @@ func newRig(b testing.TB, payers int) *rig {
 		l.Genesis.Accounts = append(l.Genesis.Accounts, types.GenesisAccount{Address: address, Balance: fundedCoins * types.DropsPerCoin})
 	}
 	r.genesis, r.chain = l.Genesis, l.Genesis.ChainID()
-	members, err := l.configure()
+	members, err := l.configure(0)
 	require.NoError(b, err)
 	var ctx context.Context
 	ctx, r.cancel = context.WithCancel(context.Background())
@@ -93,12 +96,19 @@ func (r *rig) payment(b testing.TB, payer int, sequence uint64, size int) []byte
 
 // BenchmarkPayments measures decided and executed payments a second: 256 bytes,
 // each signature verified by each validator, everything durable, on all four
-// validators. Signing is not part of the time.
+// validators, with the transactions in lanes or in the leaders' blocks. Signing is
+// not part of the time.
 func BenchmarkPayments(b *testing.B) {
+	for _, lanes := range []bool{true, false} {
+		b.Run(fmt.Sprintf("lanes=%t", lanes), func(b *testing.B) { benchmarkPayments(b, lanes) })
+	}
+}
+
+func benchmarkPayments(b *testing.B, lanes bool) {
 	const payers, each, batch = 1000, 60, 250
 	for b.Loop() {
 		b.StopTimer()
-		r := newRig(b, payers)
+		r := newRig(b, payers, lanes)
 		batches := make([][][]byte, len(r.nodes)) // per node: all its payments in order
 		for seq := range uint64(each) {
 			for p := range payers {
@@ -168,7 +178,7 @@ func (r *rig) flood(b *testing.B, batches [][][]byte, batch, total int) time.Dur
 // BenchmarkCommitLatency measures how long a payment takes from submission to
 // execution on the node that took it.
 func BenchmarkCommitLatency(b *testing.B) {
-	r := newRig(b, 200)
+	r := newRig(b, 200, true)
 	defer r.close(b)
 	var took []time.Duration
 	payer, seq := 0, uint64(0)

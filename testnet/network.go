@@ -54,7 +54,7 @@ type runner interface {
 
 // configure writes the configuration of every node: loopback addresses, and one
 // neighbour each to join by. Nobody gets a list of all.
-func (l *Layout) configure() ([]*member, error) {
+func (l *Layout) configure(laneAfter time.Duration) ([]*member, error) {
 	n := len(l.Genesis.Validators)
 	taken := map[int]bool{}
 	members := make([]*member, n)
@@ -79,6 +79,7 @@ func (l *Layout) configure() ([]*member, error) {
 		cfg.API.RateLimit = 0
 		cfg.Consensus.ViewTimeout = 1500 * time.Millisecond
 		cfg.Consensus.EmptyBlockInterval = 500 * time.Millisecond
+		cfg.Consensus.LaneAfter = laneAfter
 		id, err := peer.Decode(l.Genesis.Validators[i].Identity)
 		if err != nil {
 			return nil, err

@@ -25,6 +25,7 @@ type Options struct {
 	Load      int           // payments a second; 0: none
 	For       time.Duration // 0: until the context ends
 	Processes bool          // each node in a process of its own
+	LaneAfter time.Duration // see config.Consensus
 	Liars     int           // so many validators, the last ones, equivocate
 	Binary    string        // the program that those processes run
 	JSON      bool          // NDJSON instead of tables
@@ -139,7 +140,7 @@ func begin(ctx context.Context, o Options) (*Network, error) {
 	if layout.Resumed {
 		remark(o, "resuming the network that is there (remove %s to start afresh)\n", o.Dir)
 	}
-	members, err := layout.configure()
+	members, err := layout.configure(o.LaneAfter)
 	if err != nil {
 		return nil, err
 	}

@@ -104,7 +104,7 @@ func (a *app) drawBlock(w io.Writer, b api.Block) {
 	fmt.Fprintln(w)
 	rows := make([][]any, 0, len(b.Txs))
 	for i, tx := range b.Txs {
-		rows = append(rows, []any{i, short(tx.ID.String()), tx.Kind, ends(tx.Sender), ends(tx.To), coins(tx.Amount), coins(tx.Fee), a.result(w, tx)})
+		rows = append(rows, []any{i, short(tx.ID.String()), tx.Kind, ends(tx.Sender), target(tx), amountText(tx), coins(tx.Fee), a.result(w, tx)})
 	}
 	a.table(w, []string{">#", "transaction", "kind", "from", "to", ">amount", ">fee", "result"}, rows)
 }

@@ -104,3 +104,25 @@ func (a *app) message(err error) string {
 	}
 	return err.Error()
 }
+
+// cures tell what to do about what the ledger refused, by its code.
+var cures = map[string]string{
+	"underfunded":               "the account must keep the reserve, and cover the fee",
+	"destination-below-reserve": "the first payment to an address must be at least the reserve",
+	"no-validator":              "the account has nothing bonded; starling stake bond makes a validator",
+	"validator-exists":          "add to the bond without keys, or change them with starling stake rotate",
+	"bond-too-small":            "starling epoch shows the least bond",
+	"keys-taken":                "another validator has, or had, this key or identity; make others in a new home with starling init --validator --home NEW",
+	"too-many-stakers":          "the list of stakes is full; try again in a later epoch",
+	"too-many-unbonding":        "wait until earlier coins arrive; starling stake show tells when",
+	"not-jailed":                "there is nothing to end",
+	"still-jailed":              "starling stake show tells from which epoch on the jail can be ended",
+}
+
+// cure is how to go on after a refusal, as the end of a sentence.
+func cure(code string) string {
+	if text, ok := cures[code]; ok {
+		return " (" + text + ")"
+	}
+	return ""
+}

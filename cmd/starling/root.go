@@ -46,6 +46,8 @@ func newRoot(a *app) *cobra.Command {
 		newBlockCmd(a),
 		newTxCmd(a),
 		newWalletCmd(a),
+		newStakeCmd(a),
+		newEpochCmd(a),
 		newLightCmd(a),
 		newPeersCmd(a),
 		newEventsCmd(a),

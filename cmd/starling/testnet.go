@@ -26,6 +26,7 @@ func testnetFlags(cmd *cobra.Command, o *testnet.Options) {
 	f.StringVar(&o.Engine, "engine", o.Engine, "consensus engine")
 	f.StringVar(&o.Rule, "rule", o.Rule, "the engine's rule: three-phase or two-phase")
 	f.Uint64Var(&o.EpochBlocks, "epoch-blocks", o.EpochBlocks, "how many blocks one validator set decides before stake decides anew; 0: the set never changes")
+	f.DurationVar(&o.LaneAfter, "lane-after", 300*time.Millisecond, "use the lanes under load once decisions take so long; 0: always")
 	f.BoolVar(&o.Lanes, "lanes", o.Lanes, "let every validator ship batches of its own, which blocks only order")
 	f.StringVar(&o.Dir, "dir", defaultTestnetDir, "where keys, ledgers and logs are; an existing network is resumed")
 }

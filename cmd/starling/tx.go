@@ -89,7 +89,7 @@ func (a *app) printResult(tx api.Tx) error {
 	case tx.Status == api.TxExpired:
 		return fmt.Errorf("transaction %s expired before a block took it: %w", tx.ID, errRefused)
 	case tx.Success != nil && !*tx.Success:
-		return fmt.Errorf("transaction %s: %w: %s", tx.ID, errRefused, tx.Code)
+		return fmt.Errorf("transaction %s: %w: %s%s", tx.ID, errRefused, tx.Code, cure(tx.Code))
 	}
 	return nil
 }
@@ -118,9 +118,9 @@ func (a *app) drawTx(w io.Writer, tx api.Tx) {
 			place += fmt.Sprintf(", place %d", *tx.Index)
 		}
 	}
-	amount, fee := "", ""
+	amount, fee := amountText(tx), ""
 	if tx.Amount != "" {
-		amount = coins(tx.Amount) + " coins"
+		amount += " coins"
 	}
 	if tx.Fee != "" {
 		fee = coins(tx.Fee) + " coins"
@@ -129,6 +129,10 @@ func (a *app) drawTx(w io.Writer, tx api.Tx) {
 	if memo == "" && tx.MemoHex != "" {
 		memo = "0x" + tx.MemoHex
 	}
+	var keys api.ValidatorKeys
+	if tx.Validator != nil {
+		keys = *tx.Validator
+	}
 	a.facts(w,
 		"transaction", tx.ID,
 		"result", a.result(w, tx),
@@ -136,10 +140,29 @@ func (a *app) drawTx(w io.Writer, tx api.Tx) {
 		"kind", tx.Kind,
 		"from", tx.Sender,
 		"to", tx.To,
+		"validator", keys.Name,
+		"identity", keys.Identity,
+		"vote key", keys.Key,
 		"amount", amount,
 		"fee", fee,
 		"memo", memo,
 	)
+}
+
+// amountText is what a transaction moves, without a unit.
+func amountText(tx api.Tx) string {
+	if tx.All {
+		return "everything"
+	}
+	return coins(tx.Amount)
+}
+
+// target is whom a transaction is about, beside its sender.
+func target(tx api.Tx) string {
+	if tx.Validator != nil {
+		return tx.Validator.Name
+	}
+	return ends(tx.To)
 }
 
 // result is a transaction's outcome in a word.

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/starlingmesh/starling/chain/ledger"
 	"github.com/starlingmesh/starling/chain/types"
 	"github.com/starlingmesh/starling/crypto/hash"
 	"github.com/starlingmesh/starling/node/events"
@@ -16,6 +17,7 @@ import (
 type Backend interface {
 	Node
 	Ledger
+	Staking
 	Submitter
 }
 
@@ -43,6 +45,16 @@ type Ledger interface {
 	Proof(ctx context.Context, a types.Address) (ProofRecord, error)
 	// EpochEnd returns the encoding of chain/light.End.
 	EpochEnd(ctx context.Context, e types.Epoch) ([]byte, error)
+}
+
+// Staking answers who has a stake, and who validates when, by the newest executed
+// state.
+type Staking interface {
+	// Stake wraps [ErrNotFound] if the account never had one.
+	Stake(ctx context.Context, operator types.Address) (StakeRecord, error)
+	// Stakes lists all in which there are coins, ascending by operator.
+	Stakes(ctx context.Context) ([]StakeRecord, error)
+	Epoch(ctx context.Context) (EpochRecord, error)
 }
 
 // Submitter takes transactions in. It may keep raw.
@@ -106,14 +118,13 @@ func (r BlockRef) String() string {
 
 // BlockRecord is a decided block and what is known about it.
 type BlockRecord struct {
-	Block *types.Block
-	// Validators are those of the block's epoch; nil is those of the genesis.
-	Validators  *types.ValidatorSet
-	Txs         [][]byte  // all that the block orders: its own, then those of batches
-	Certificate types.QC  // certifies Block; the zero value if it is not kept
-	Results     []Result  // one a transaction in order; empty until the block is executed
-	StateRoot   hash.Hash // after the block; zero until it is executed
-	Passage     Passage   // as this node saw it; zero for blocks that it caught up with
+	Block       *types.Block
+	Validators  *types.ValidatorSet // of the block's epoch; nil if not kept, or if they never change
+	Txs         [][]byte            // all that the block orders: its own, then those of batches
+	Certificate types.QC            // certifies Block; the zero value if it is not kept
+	Results     []Result            // one a transaction in order; empty until the block is executed
+	StateRoot   hash.Hash           // after the block; zero until it is executed
+	Passage     Passage             // as this node saw it; zero for blocks that it caught up with
 }
 
 // Result is what executing a transaction gave.
@@ -165,4 +176,19 @@ type ProofRecord struct {
 	AccountRecord
 	Root   hash.Hash
 	Bundle []byte
+}
+
+// StakeRecord is a stake as the executed state has it.
+type StakeRecord struct {
+	Operator types.Address
+	Stake    *ledger.Stake
+}
+
+// EpochRecord is who validates now and soon.
+type EpochRecord struct {
+	Epoch  types.Epoch
+	Height types.Height // of the newest executed block
+	// Sets are the validators of Epoch and of the two after it; nil if they are not
+	// decided yet.
+	Sets [3]*types.ValidatorSet
 }

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -16,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/starlingmesh/starling/chain/ledger"
 	"github.com/starlingmesh/starling/chain/types"
 	"github.com/starlingmesh/starling/crypto/bls"
 	"github.com/starlingmesh/starling/crypto/hash"
@@ -56,7 +58,7 @@ func newFake(t *testing.T) *fake {
 			Network: "testnet", AddressPrefix: "tst", Created: 1_700_000_000_000, Engine: "hotstuff", Rule: "three-phase",
 			Params: types.DefaultParams(),
 			Validators: []types.Validator{
-				{Name: "ada", Power: 1, Key: []byte{1}, Identity: "p1"},
+				{Name: "ada", Power: 1, Key: []byte{1}, Identity: "p1", Operator: funded.Format("tst"), Bond: 1_500_000_000},
 				{Name: "bob", Power: 1, Key: []byte{2}, Identity: "p2"},
 				{Name: "cy", Power: 1, Key: []byte{3}, Identity: "p3"},
 				{Name: "di", Power: 1, Key: []byte{4}, Identity: "p4"},
@@ -65,6 +67,7 @@ func newFake(t *testing.T) *fake {
 		hub: events.NewHub(64), health: Health{Live: true, Ready: true},
 		txs: map[hash.Hash]TxRecord{}, changed: make(chan struct{}),
 	}
+	f.genesis.Params.EpochBlocks = 10
 	f.blocks = []*types.Block{f.genesis.Block()}
 	for h := types.Height(1); h <= 30; h++ {
 		parent := f.blocks[h-1]
@@ -102,7 +105,7 @@ func (f *fake) Health() Health {
 }
 
 func (f *fake) Peers() []Peer           { return []Peer{{ID: "p2", Validator: "bob"}} }
-func (f *fake) Validators() []Validator { return []Validator{{Index: 0, Name: "ada", Power: 1}} }
+func (f *fake) Validators() []Validator { return []Validator{NewValidator(f.set(), 0)} }
 func (f *fake) Genesis() *types.Genesis { return f.genesis }
 func (f *fake) Events() *events.Hub     { return f.hub }
 
@@ -116,7 +119,7 @@ func (f *fake) Block(_ context.Context, ref BlockRef) (BlockRecord, error) {
 }
 
 func (f *fake) record(b *types.Block) BlockRecord {
-	rec := BlockRecord{Block: b, Txs: b.Txs}
+	rec := BlockRecord{Block: b, Txs: b.Txs, Validators: f.set()}
 	if b.Height == 0 {
 		return rec
 	}
@@ -152,6 +155,34 @@ func (f *fake) Account(_ context.Context, a types.Address) (AccountRecord, error
 
 func (f *fake) EpochEnd(context.Context, types.Epoch) ([]byte, error) { return []byte{1, 2}, nil }
 
+func (f *fake) set() *types.ValidatorSet {
+	set, err := f.genesis.Set()
+	if err != nil {
+		panic(err)
+	}
+	return set
+}
+
+func (f *fake) Stake(_ context.Context, a types.Address) (StakeRecord, error) {
+	if a != funded {
+		return StakeRecord{}, fmt.Errorf("%w: never bonded", ErrNotFound)
+	}
+	return StakeRecord{Operator: a, Stake: &ledger.Stake{
+		Keys: types.ValidatorKeys{Name: "ada", Key: []byte{1}, Identity: "p1"}, Bond: 1_500_000_000,
+		Unbonding: []ledger.Unbonding{{Amount: 2_500_000, Since: 2, Release: 6}}, Jailed: true, JailedUntil: 5,
+		Punished: []ledger.Punished{{Epoch: 1, Offences: 1<<types.DoubleVote | 1<<types.BadCertificate, Slashed: 90_000_000}},
+	}}, nil
+}
+
+func (f *fake) Stakes(ctx context.Context) ([]StakeRecord, error) {
+	rec, err := f.Stake(ctx, funded)
+	return []StakeRecord{rec}, err
+}
+
+func (f *fake) Epoch(context.Context) (EpochRecord, error) {
+	return EpochRecord{Epoch: 3, Height: 33, Sets: [3]*types.ValidatorSet{f.set(), f.set(), nil}}, nil
+}
+
 func (f *fake) Proof(ctx context.Context, a types.Address) (ProofRecord, error) {
 	if a != funded {
 		return ProofRecord{}, ErrNotReady
@@ -181,7 +212,7 @@ func (f *fake) Submit(_ context.Context, raw []byte) (hash.Hash, error) {
 		return tx.ID(), f.refuse
 	}
 	if _, known := f.txs[tx.ID()]; !known {
-		f.set(TxRecord{ID: tx.ID(), Status: TxPending, Tx: tx})
+		f.put(TxRecord{ID: tx.ID(), Status: TxPending, Tx: tx})
 	}
 	return tx.ID(), nil
 }
@@ -194,8 +225,8 @@ func (f *fake) SubmitMany(ctx context.Context, raws [][]byte) (out []SubmitResul
 	return out
 }
 
-// set changes a transaction and wakes who waits; f.guard must be held.
-func (f *fake) set(rec TxRecord) {
+// put changes a transaction and wakes who waits; f.guard must be held.
+func (f *fake) put(rec TxRecord) {
 	f.txs[rec.ID] = rec
 	close(f.changed)
 	f.changed = make(chan struct{})
@@ -206,7 +237,7 @@ func (f *fake) decide(id hash.Hash) {
 	defer f.guard.Unlock()
 	rec := f.txs[id]
 	rec.Status, rec.Height, rec.Block, rec.Result = TxDecided, 31, hash.Sum("b31"), Result{ID: id, Success: true, Code: "applied", Fee: 10}
-	f.set(rec)
+	f.put(rec)
 }
 
 func (f *fake) Wait(ctx context.Context, id hash.Hash) (TxRecord, error) {

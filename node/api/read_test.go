@@ -27,6 +27,9 @@ func TestEveryReadingEndpointAnswers(t *testing.T) {
 		"/v1/balance/" + funded.Format("tst"):  `"balance":"1.25","balance_drops":"1250000","sequence":4,"next_sequence":6`,
 		"/v1/balance/" + nowhere.Format("tst"): `"exists":false`,
 		"/v1/proof/" + funded.Format("tst"):    `"proof":"cafe"`,
+		"/v1/stake/" + funded.Format("tst"):    `"release_height":70`,
+		"/v1/stakes":                           `"offences":["double-vote","bad-certificate"]`,
+		"/v1/epoch":                            `"after_next":null`,
 		"/openapi.json":                        `"openapi":"3.1.0"`,
 		"/openapi.yaml":                        `openapi: 3.1.0`,
 		"/docs/":                               "<!doctype html>",
@@ -97,6 +100,8 @@ func TestMistakesAreProblemsWithACode(t *testing.T) {
 		"/v1/balance/tst1xyz":                {422, CodeInvalid, "address"},
 		"/v1/balance/" + foreign:             {422, CodeInvalid, "another network"},
 		"/v1/proof/" + nowhere.Format("tst"): {503, CodeNotReady, "catching up"},
+		"/v1/stake/" + nowhere.Format("tst"): {404, CodeNotFound, "never bonded"},
+		"/v1/stake/" + foreign:               {422, CodeInvalid, "another network"},
 		"/v1/tx/" + strings.Repeat("0", 64):  {404, CodeNotFound, "transaction"},
 		"/v1/tx/zz":                          {422, CodeInvalid, "length"},
 		"/v1/events?after=x":                 {422, CodeInvalid, "event id"},
@@ -149,6 +154,7 @@ func TestDescriptionNamesEveryPathAndTheProblem(t *testing.T) {
 	for _, path := range []string{
 		"/v1/status", "/v1/health", "/v1/peers", "/v1/validators", "/v1/blocks", "/v1/blocks/{ref}", "/v1/balance/{address}",
 		"/v1/tx/{hash}", "/v1/proof/{address}", "/v1/tx", "/v1/txs", "/v1/events", "/v1/genesis",
+		"/v1/stake/{address}", "/v1/stakes", "/v1/epoch",
 	} {
 		require.Contains(t, body, `"`+path+`":`)
 	}

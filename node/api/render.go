@@ -27,20 +27,24 @@ func (r renderer) status(s Status) Status {
 	return s
 }
 
-// setOf are the validators that decided a block.
-func (r renderer) setOf(rec BlockRecord) *types.ValidatorSet {
-	if rec.Validators != nil {
+// validators are those who decided a block; none if they are not known any more.
+func (r renderer) validators(rec BlockRecord) *types.ValidatorSet {
+	switch {
+	case rec.Validators != nil:
 		return rec.Validators
+	case r.genesis.Params.EpochBlocks == 0:
+		return r.set
+	default:
+		return &types.ValidatorSet{}
 	}
-	return r.set
 }
 
 func (r renderer) proposer(rec BlockRecord) string {
-	set := r.setOf(rec)
-	if b := rec.Block; b.Height > 0 && int(b.Proposer) < set.Len() && r.genesis.Engine != types.EngineRPCA {
-		return set.At(b.Proposer).Name
+	set := r.validators(rec)
+	if rec.Block.Height == 0 || r.genesis.Engine == types.EngineRPCA || int(rec.Block.Proposer) >= set.Len() {
+		return ""
 	}
-	return ""
+	return set.At(rec.Block.Proposer).Name
 }
 
 // summary is a block without its transactions.
@@ -55,7 +59,7 @@ func (r renderer) summary(rec BlockRecord) Block {
 		v.StateRoot = &rec.StateRoot
 	}
 	if rec.Certificate.View > 0 {
-		v.Certificate = certificate(r.setOf(rec), rec.Certificate)
+		v.Certificate = certificate(r.validators(rec), rec.Certificate)
 	}
 	return v
 }
@@ -80,7 +84,10 @@ func (r renderer) block(rec BlockRecord) Block {
 func certificate(set *types.ValidatorSet, qc types.QC) *Certificate {
 	c := &Certificate{
 		View: uint64(qc.View), Signers: []string{}, Bitmap: hex.EncodeToString(qc.Signers),
-		Power: set.PowerOf(qc.Signers), Quorum: set.Quorum(), Signature: hex.EncodeToString(qc.Signature),
+		Power: set.PowerOf(qc.Signers), Signature: hex.EncodeToString(qc.Signature),
+	}
+	if set.Len() > 0 {
+		c.Quorum = set.Quorum()
 	}
 	for i, v := range set.All() {
 		if qc.Signers.Has(int(i)) {
@@ -121,12 +128,29 @@ func (r renderer) tx(rec TxRecord) Tx {
 		v.Sequence, v.Expiry = tx.Sequence, uint64(tx.Expiry)
 		v.Fee, v.FeeDrops = tx.Fee.String(), dropsText(tx.Fee)
 		v.Memo, v.MemoHex = memo(tx.Memo)
-		if p, ok := tx.Body.(*types.Payment); ok {
-			v.To = p.To.Format(r.genesis.AddressPrefix)
-			v.Amount, v.AmountDrops = p.Amount.String(), dropsText(p.Amount)
-		}
+		r.body(&v, tx.Body)
 	}
 	return v
+}
+
+// body shows what only one kind of transaction has.
+func (r renderer) body(v *Tx, body types.Body) {
+	switch b := body.(type) {
+	case *types.Payment:
+		v.To = b.To.Format(r.genesis.AddressPrefix)
+		v.Amount, v.AmountDrops = b.Amount.String(), dropsText(b.Amount)
+	case *types.Bond:
+		v.Amount, v.AmountDrops = b.Amount.String(), dropsText(b.Amount)
+		if b.Keys != nil {
+			v.Validator = validatorKeys(b.Keys)
+		}
+	case *types.Unbond:
+		if v.All = b.Amount == 0; !v.All {
+			v.Amount, v.AmountDrops = b.Amount.String(), dropsText(b.Amount)
+		}
+	case *types.Rotate:
+		v.Validator = validatorKeys(&b.Keys)
+	}
 }
 
 // memo shows text as text, and as hexadecimal what could forge a terminal.

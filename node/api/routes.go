@@ -25,6 +25,7 @@ func (s *Server) routes() http.Handler {
 
 	s.nodeRoutes(api)
 	s.ledgerRoutes(api)
+	s.stakeRoutes(api)
 	s.txRoutes(api)
 	s.eventRoutes(api)
 	schemas := api.OpenAPI().Components.Schemas.Map()

@@ -70,15 +70,22 @@ type Validator struct {
 	Self      bool   `json:"self" doc:"this node"`
 	Connected bool   `json:"connected" doc:"to this node"`
 	Leader    bool   `json:"leader" doc:"of the current view"`
+
+	Operator    string `json:"operator,omitempty" doc:"address of the account that bonded the stake; absent where the set never changes"`
+	Bond        string `json:"bond" doc:"stake when the set was made, coins"`
+	BondDrops   string `json:"bond_drops"`
+	Share       string `json:"share" doc:"of the voting power, percent"`
+	Jailed      bool   `json:"jailed" doc:"will not be in the next set that is made"`
+	JailedUntil uint64 `json:"jailed_until,omitempty" doc:"first epoch in which the jail may be ended"`
 }
 
 // Certificate is a quorum's signature under a block.
 type Certificate struct {
 	View      uint64   `json:"view"`
-	Signers   []string `json:"signers" doc:"names of the validators that signed"`
+	Signers   []string `json:"signers" doc:"names of the validators that signed; empty if the node does not keep the validators of the block's epoch any more"`
 	Bitmap    string   `json:"bitmap" doc:"the same by index, hexadecimal"`
 	Power     uint64   `json:"power" doc:"voting power that signed"`
-	Quorum    uint64   `json:"quorum" doc:"voting power needed"`
+	Quorum    uint64   `json:"quorum" doc:"voting power needed; 0 if it is not known any more"`
 	Signature string   `json:"signature" doc:"aggregate BLS signature, hexadecimal"`
 }
 
@@ -121,17 +128,20 @@ type Tx struct {
 	Success *bool      `json:"success,omitempty" doc:"whether the ledger applied it; absent while the block is not executed, or not kept any more"`
 	Code    string     `json:"code,omitempty" doc:"the ledger's word for the result"`
 
-	Kind        string `json:"kind,omitempty"`
+	Kind        string `json:"kind,omitempty" enum:"payment,bond,unbond,rotate,unjail"`
 	Sender      string `json:"sender,omitempty"`
 	Sequence    uint64 `json:"sequence"`
 	To          string `json:"to,omitempty"`
 	Amount      string `json:"amount,omitempty" doc:"coins"`
 	AmountDrops string `json:"amount_drops,omitempty"`
+	All         bool   `json:"all,omitempty" doc:"unbonds everything; there is no amount"`
 	Fee         string `json:"fee,omitempty" doc:"coins"`
 	FeeDrops    string `json:"fee_drops,omitempty"`
 	Expiry      uint64 `json:"expiry,omitempty" doc:"last height at which it may be applied"`
 	Memo        string `json:"memo,omitempty"`
 	MemoHex     string `json:"memo_hex,omitempty" doc:"instead of memo, if it is not text"`
+	// Validator is set by the first bond of an account, and by rotate.
+	Validator *ValidatorKeys `json:"validator,omitempty" doc:"the keys that the transaction gives to the sender's validator"`
 }
 
 // Final reports whether the status will not change any more.

@@ -31,7 +31,7 @@ func Default() Config {
 			RateLimit:    100,
 		},
 		Mempool:   Mempool{MaxTxs: 50_000, MaxBytes: 64 << 20, TTL: 10 * time.Minute},
-		Consensus: Consensus{Validate: true, Trusted: []string{}, ViewTimeout: 2 * time.Second, BlockInterval: 20 * time.Millisecond, EmptyBlockInterval: time.Second},
+		Consensus: Consensus{Validate: true, LaneAfter: 300 * time.Millisecond, Trusted: []string{}, ViewTimeout: 2 * time.Second, BlockInterval: 20 * time.Millisecond, EmptyBlockInterval: time.Second},
 		Store:     Store{History: 1_000},
 		Log:       Log{Level: "info", Format: "human"},
 	}

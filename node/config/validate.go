@@ -39,6 +39,7 @@ func (c *Config) Validate() error {
 	v.check(c.Mempool.TTL > 0, "mempool.ttl", "%s: must be more than 0", c.Mempool.TTL)
 
 	v.check(c.Consensus.ViewTimeout > 0, "consensus.view_timeout", "%s: must be more than 0", c.Consensus.ViewTimeout)
+	v.check(c.Consensus.LaneAfter >= 0, "consensus.lane_after", "%s: must be at least 0", c.Consensus.LaneAfter)
 	v.check(c.Consensus.BlockInterval >= 0 && c.Consensus.BlockInterval <= c.Consensus.EmptyBlockInterval,
 		"consensus.block_interval", "%s: must be at least 0 and at most empty_block_interval (%s)", c.Consensus.BlockInterval, c.Consensus.EmptyBlockInterval)
 	v.check(c.Consensus.EmptyBlockInterval >= 0 && c.Consensus.EmptyBlockInterval < c.Consensus.ViewTimeout,

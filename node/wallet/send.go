@@ -17,10 +17,10 @@ import (
 	"github.com/starlingmesh/starling/node/api"
 )
 
-// DefaultExpiry is how many blocks a payment may wait, unless it says otherwise.
+// DefaultExpiry is how many blocks an order may wait, unless it says otherwise.
 const DefaultExpiry = 100
 
-// attempts bounds how often a payment is signed again because another one took
+// attempts bounds how often an order is signed again because another one took
 // its sequence number.
 const attempts = 20
 
@@ -31,21 +31,12 @@ type Node interface {
 	Submit(ctx context.Context, raw []byte, wait bool) (api.Tx, error)
 }
 
-// Payment is what a sender wants.
-type Payment struct {
-	To     types.Address
-	Amount types.Drops
-	Fee    types.Drops // 0 is the network's least fee
-	Memo   string      // at most types.MaxMemo bytes
-	Expiry uint64      // blocks from now; 0 is DefaultExpiry
-}
-
-// Sender pays from accounts through one node. It is safe for concurrent use:
-// payments queue while their sequence numbers are settled, in this process and
-// among all that use the same lock file. Others may pay from the same account at
-// the same time; whose number is taken signs again with the next. Only without a
-// common lock can two equal payments get the same number: they are then one and
-// the same transaction, and the money moves once.
+// Sender hands in the orders of accounts through one node. It is safe for concurrent
+// use: orders queue while their sequence numbers are settled, in this process and
+// among all that use the same lock file. Others may use the same account at the
+// same time; whose number is taken signs again with the next. Only without a
+// common lock can two equal orders get the same number: they are then one and the
+// same transaction, and the money moves once.
 type Sender struct {
 	node  Node
 	chain hash.Hash
@@ -55,7 +46,7 @@ type Sender struct {
 
 // NewSender uses a node. If chain is not zero, only a node of that network is
 // accepted: a signature for another network could be spent there. If lockFile is
-// not empty, it is made, and held while a payment is handed in; see [Account.LockFile].
+// not empty, it is made, and held while an order is handed in; see [Account.LockFile].
 func NewSender(node Node, chain hash.Hash, lockFile string) *Sender {
 	s := &Sender{node: node, chain: chain, mu: make(chan struct{}, 1)}
 	s.mu <- struct{}{}
@@ -65,7 +56,7 @@ func NewSender(node Node, chain hash.Hash, lockFile string) *Sender {
 	return s
 }
 
-// lock waits for the other payments.
+// lock waits for the other orders.
 func (s *Sender) lock(ctx context.Context) (unlock func(), err error) {
 	select {
 	case <-s.mu:
@@ -78,7 +69,7 @@ func (s *Sender) lock(ctx context.Context) (unlock func(), err error) {
 	}
 	if _, err := s.file.TryLockContext(ctx, 10*time.Millisecond); err != nil {
 		release()
-		return nil, fmt.Errorf("wait for other payments of this account: %w", err)
+		return nil, fmt.Errorf("wait for other transactions of this account: %w", err)
 	}
 	return func() {
 		_ = s.file.Unlock() // closing the descriptor, which it does too, unlocks as well
@@ -86,11 +77,11 @@ func (s *Sender) lock(ctx context.Context) (unlock func(), err error) {
 	}, nil
 }
 
-// Send pays, and with wait returns once the payment is final. A payment that the
-// ledger would refuse is not sent ([ErrRefused]); one that it refused later is
-// told by the transaction's Success and Code.
-func (s *Sender) Send(ctx context.Context, key keys.PrivateKey, p Payment, wait bool) (api.Tx, error) {
-	tx, handed, err := s.handIn(ctx, key, p)
+// Send hands an order in, and with wait returns once it is final. What the ledger
+// would refuse, as far as balances tell, is not sent ([ErrRefused]); what it refused
+// later is told by the transaction's Success and Code.
+func (s *Sender) Send(ctx context.Context, key keys.PrivateKey, o Order, wait bool) (api.Tx, error) {
+	tx, handed, err := s.handIn(ctx, key, o)
 	if err != nil || !wait || handed.Final() {
 		return handed, err
 	}
@@ -101,14 +92,14 @@ func (s *Sender) Send(ctx context.Context, key keys.PrivateKey, p Payment, wait 
 	return final, nil
 }
 
-func (s *Sender) handIn(ctx context.Context, key keys.PrivateKey, p Payment) (*types.Tx, api.Tx, error) {
+func (s *Sender) handIn(ctx context.Context, key keys.PrivateKey, o Order) (*types.Tx, api.Tx, error) {
 	unlock, err := s.lock(ctx)
 	if err != nil {
 		return nil, api.Tx{}, err
 	}
 	defer unlock()
 	for attempt := 1; ; attempt++ {
-		tx, err := s.Build(ctx, key, p)
+		tx, err := s.Build(ctx, key, o)
 		if err != nil {
 			return nil, api.Tx{}, err
 		}
@@ -146,8 +137,8 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// Build signs a payment without sending it.
-func (s *Sender) Build(ctx context.Context, key keys.PrivateKey, p Payment) (*types.Tx, error) {
+// Build signs an order without sending it.
+func (s *Sender) Build(ctx context.Context, key keys.PrivateKey, o Order) (*types.Tx, error) {
 	status, err := s.node.Status(ctx)
 	if err != nil {
 		return nil, err
@@ -155,61 +146,27 @@ func (s *Sender) Build(ctx context.Context, key keys.PrivateKey, p Payment) (*ty
 	if s.chain != (hash.Hash{}) && status.ChainID != s.chain {
 		return nil, fmt.Errorf("%w: its chain is %s (%s), the genesis file's is %s", ErrChain, status.ChainID.Short(), status.Network, s.chain.Short())
 	}
-	if p.Fee == 0 {
-		if p.Fee, err = drops(status.MinFeeDrops); err != nil {
+	if o.Fee == 0 {
+		if o.Fee, err = drops(status.MinFeeDrops); err != nil {
 			return nil, fmt.Errorf("status: min_fee_drops: %w", err)
 		}
 	}
 	public := key.Public().Bytes()
-	from := types.AddressOf(public)
-	account, err := s.node.Balance(ctx, from.Format(status.AddressPrefix))
+	at, err := s.look(ctx, status, types.AddressOf(public))
 	if err != nil {
 		return nil, err
 	}
-	if err := s.check(ctx, status, from, account, p); err != nil {
+	if err := s.check(ctx, at, o); err != nil {
 		return nil, err
 	}
-	expiry := p.Expiry
+	expiry := o.Expiry
 	if expiry == 0 {
 		expiry = DefaultExpiry
 	}
 	return types.SignTx(types.Header{
-		Chain: status.ChainID, Key: public, Sequence: max(account.Sequence, account.NextSequence), Fee: p.Fee,
-		Expiry: types.Height(status.Height + min(expiry, status.MaxExpiry)), Memo: []byte(p.Memo),
-	}, &types.Payment{To: p.To, Amount: p.Amount}, key)
-}
-
-// check finds what the ledger would refuse. It sees the state of one moment, so
-// the ledger still may.
-func (s *Sender) check(ctx context.Context, status api.Status, from types.Address, account api.Account, p Payment) error {
-	balance, err := drops(account.BalanceDrops)
-	if err != nil {
-		return fmt.Errorf("balance_drops: %w", err)
-	}
-	reserve, err := drops(status.ReserveDrops)
-	if err != nil {
-		return fmt.Errorf("status: reserve_drops: %w", err)
-	}
-	// As the ledger counts: what stays is compared before the fee is taken.
-	stays := max(reserve, p.Fee)
-	switch {
-	case p.To == from:
-		return fmt.Errorf("%w: the account would pay itself", ErrRefused)
-	case len(p.Memo) > types.MaxMemo:
-		return fmt.Errorf("%w: the memo has %d bytes, at most %d fit", ErrRefused, len(p.Memo), types.MaxMemo)
-	case !account.Exists:
-		return fmt.Errorf("%w: %s holds nothing yet; send it at least %s coins first", ErrRefused, account.Address, reserve)
-	case balance < p.Amount || balance-p.Amount < stays:
-		return fmt.Errorf("%w: %s coins cannot be paid: the account holds %s, of which %s must stay, so at most %s can go",
-			ErrRefused, p.Amount, balance, stays, balance-min(balance, stays))
-	case p.Amount >= reserve:
-		return nil
-	}
-	to, err := s.node.Balance(ctx, p.To.Format(status.AddressPrefix))
-	if err == nil && !to.Exists {
-		return fmt.Errorf("%w: %s has no account yet, and the first payment must be at least the reserve of %s coins", ErrRefused, to.Address, reserve)
-	}
-	return err
+		Chain: status.ChainID, Key: public, Sequence: max(at.account.Sequence, at.account.NextSequence), Fee: o.Fee,
+		Expiry: types.Height(status.Height + min(expiry, status.MaxExpiry)), Memo: []byte(o.Memo),
+	}, o.Body, key)
 }
 
 func drops(text string) (types.Drops, error) {

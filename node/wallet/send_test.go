@@ -14,10 +14,14 @@ import (
 	"github.com/starlingmesh/starling/node/api"
 )
 
+func pay(to types.Address, amount types.Drops) *types.Payment {
+	return &types.Payment{To: to, Amount: amount}
+}
+
 func TestPaymentArrives(t *testing.T) {
 	chain, node := network(t)
 	alice, bob := key(t, "alice"), address(key(t, "bob"))
-	tx, err := NewSender(node, chain.Genesis().ChainID(), "").Send(t.Context(), alice, Payment{To: bob, Amount: 12_500_000, Memo: "lunch"}, true)
+	tx, err := NewSender(node, chain.Genesis().ChainID(), "").Send(t.Context(), alice, Order{Body: pay(bob, 12_500_000), Memo: "lunch"}, true)
 	require.NoError(t, err)
 	require.True(t, *tx.Success)
 	require.Equal(t, "lunch", tx.Memo)
@@ -36,7 +40,7 @@ func TestPaymentArrives(t *testing.T) {
 func TestSignatureVerifiesUnderTheSendersKey(t *testing.T) {
 	_, node := network(t)
 	alice := key(t, "alice")
-	tx, err := NewSender(node, hash.Hash{}, "").Build(t.Context(), alice, Payment{To: address(key(t, "bob")), Amount: 1_000_000, Fee: 55, Expiry: 7})
+	tx, err := NewSender(node, hash.Hash{}, "").Build(t.Context(), alice, Order{Body: pay(address(key(t, "bob")), 1_000_000), Fee: 55, Expiry: 7})
 	require.NoError(t, err)
 	id := tx.ID()
 	require.True(t, alice.Public().Verify(id[:], tx.Signature))
@@ -49,7 +53,7 @@ func TestWaitingPaymentsAreCountedInTheSequence(t *testing.T) {
 	chain.Hold()
 	s := NewSender(node, hash.Hash{}, "")
 	for i := range uint64(3) {
-		tx, err := s.Send(t.Context(), key(t, "alice"), Payment{To: address(key(t, "bob")), Amount: 1_000_000}, false)
+		tx, err := s.Send(t.Context(), key(t, "alice"), Pay(address(key(t, "bob")), 1_000_000), false)
 		require.NoError(t, err)
 		require.Equal(t, api.TxPending, tx.Status)
 		require.Equal(t, i, tx.Sequence)
@@ -71,7 +75,7 @@ func TestConcurrentPaymentsFromOneAccountAllArrive(t *testing.T) {
 			var wg sync.WaitGroup
 			for i := range 20 {
 				wg.Go(func() {
-					tx, err := senders[i%2].Send(t.Context(), alice, Payment{To: bob, Amount: 1_000_000, Memo: c.memo(i)}, true)
+					tx, err := senders[i%2].Send(t.Context(), alice, Order{Body: pay(bob, 1_000_000), Memo: c.memo(i)}, true)
 					if err != nil || !*tx.Success {
 						t.Errorf("payment: %v %+v", err, tx)
 					}
@@ -91,26 +95,26 @@ func TestHopelessPaymentIsNotSent(t *testing.T) {
 	s := NewSender(node, hash.Hash{}, "")
 	for name, c := range map[string]struct {
 		from string
-		p    Payment
+		o    Order
 		want string
 	}{
-		"more than there is":  {"alice", Payment{To: bob, Amount: 1_000_000_001}, "at most 999 can go"},
-		"into the reserve":    {"alice", Payment{To: bob, Amount: 999_000_001}, "at most 999 can go"},
-		"from nothing":        {"bob", Payment{To: address(alice), Amount: 1}, "holds nothing yet"},
-		"to itself":           {"alice", Payment{To: address(alice), Amount: 1}, "pay itself"},
-		"less than a new one": {"alice", Payment{To: bob, Amount: 999_999}, "reserve of 1 coins"},
-		"memo of a book":      {"alice", Payment{To: bob, Amount: 1_000_000, Memo: strings.Repeat("x", 257)}, "257 bytes"},
+		"more than there is":  {"alice", Pay(bob, 1_000_000_001), "at most 999 can go"},
+		"into the reserve":    {"alice", Pay(bob, 999_000_001), "at most 999 can go"},
+		"from nothing":        {"bob", Pay(address(alice), 1), "holds nothing yet"},
+		"to itself":           {"alice", Pay(address(alice), 1), "pay itself"},
+		"less than a new one": {"alice", Pay(bob, 999_999), "reserve of 1 coins"},
+		"memo of a book":      {"alice", Order{Body: pay(bob, 1_000_000), Memo: strings.Repeat("x", 257)}, "257 bytes"},
 	} {
-		_, err := s.Send(t.Context(), key(t, c.from), c.p, true)
+		_, err := s.Send(t.Context(), key(t, c.from), c.o, true)
 		require.ErrorIs(t, err, ErrRefused, name)
 		require.ErrorContains(t, err, c.want, name)
 	}
-	_, err := s.Send(t.Context(), alice, Payment{To: bob, Amount: 999_000_000}, true)
+	_, err := s.Send(t.Context(), alice, Pay(bob, 999_000_000), true)
 	require.NoError(t, err, "all but the reserve")
 }
 
 func TestForeignNetworkGetsNoSignature(t *testing.T) {
 	_, node := network(t)
-	_, err := NewSender(node, hash.Sum("another"), "").Build(t.Context(), key(t, "alice"), Payment{To: address(key(t, "bob")), Amount: 1_000_000})
+	_, err := NewSender(node, hash.Sum("another"), "").Build(t.Context(), key(t, "alice"), Pay(address(key(t, "bob")), 1_000_000))
 	require.ErrorIs(t, err, ErrChain)
 }

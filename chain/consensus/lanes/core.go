@@ -222,12 +222,12 @@ func (c *Core) OwnTop() types.LaneHeight {
 	return c.ownLane().top.Height
 }
 
-// OwnCut is the height of the last own batch that was ordered.
-func (c *Core) OwnCut() types.LaneHeight {
+// OwnLane is the validator's own lane, if it has one.
+func (c *Core) OwnLane() (types.ValidatorIndex, bool) {
 	if c.cfg.Self == nil {
-		return 0
+		return 0, false
 	}
-	return c.ownLane().ordered.Height
+	return *c.cfg.Self, true
 }
 
 // Idle reports whether every decided block is ordered.

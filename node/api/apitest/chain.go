@@ -1,19 +1,27 @@
 // Package apitest is a network of one, in memory: a backend for the API that
-// decides every transaction at once, without consensus, signatures or disk.
+// decides every transaction at once by the rules of the ledger, without consensus,
+// checks of signatures, or disk.
 //
 // Look at [Chain] first. Tests of whatever talks to the API use it: wallet,
 // client, command line. It must never be part of a running node.
 package apitest
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/starlingmesh/starling/chain/ledger"
+	"github.com/starlingmesh/starling/chain/state"
 	"github.com/starlingmesh/starling/chain/types"
 	"github.com/starlingmesh/starling/crypto/bls"
 	"github.com/starlingmesh/starling/crypto/hash"
@@ -32,36 +40,84 @@ const Created = 1_700_000_000_000
 type Chain struct {
 	genesis *types.Genesis
 	hub     *events.Hub
+	ledger  *ledger.Ledger
 
-	mu       sync.Mutex
-	held     bool
-	blocks   []api.BlockRecord
-	accounts map[types.Address]*account
-	txs      map[hash.Hash]api.TxRecord
-	waiting  []*types.Tx
-	changed  chan struct{} // closed when txs changes
+	mu      sync.Mutex
+	held    bool
+	state   memory
+	blocks  []api.BlockRecord
+	txs     map[hash.Hash]api.TxRecord
+	waiting []*types.Tx
+	changed chan struct{} // closed when txs changes
 }
 
-type account struct {
-	balance  types.Drops
-	sequence uint64
+// memory is the state.
+type memory map[string][]byte
+
+// Get implements [ledger.Reader].
+func (m memory) Get(key []byte) ([]byte, error) { return m[string(key)], nil }
+
+func (m memory) apply(changes []state.Change) {
+	for _, c := range changes {
+		if c.Value == nil {
+			delete(m, string(c.Key))
+		} else {
+			m[string(c.Key)] = c.Value
+		}
+	}
 }
 
-// New makes a chain with a genesis block and funded accounts.
+// EpochBlocks is the length of an epoch.
+const EpochBlocks = 10
+
+// New makes a chain with a genesis block and funded accounts. Its validator is
+// ada, who bonded 100,000 coins.
 func New(funds map[types.Address]types.Drops) *Chain {
-	c := &Chain{
-		genesis: &types.Genesis{
-			Network: "testnet", AddressPrefix: Prefix, Created: Created, Engine: "hotstuff", Rule: "three-phase", Params: types.DefaultParams(),
-			Validators: []types.Validator{{Name: "ada", Power: 1, Key: []byte{1}, Identity: "ada-peer"}},
-		},
-		hub:      events.NewHub(events.DefaultSize),
-		accounts: map[types.Address]*account{}, txs: map[hash.Hash]api.TxRecord{}, changed: make(chan struct{}),
+	g := &types.Genesis{
+		Network: "testnet", AddressPrefix: Prefix, Created: Created, Engine: "hotstuff", Rule: "three-phase", Params: types.DefaultParams(),
+		Validators: []types.Validator{ada()},
 	}
+	g.Params.EpochBlocks = EpochBlocks
 	for a, balance := range funds {
-		c.accounts[a] = &account{balance: balance}
+		g.Accounts = append(g.Accounts, types.GenesisAccount{Address: a.Format(Prefix), Balance: balance})
 	}
-	c.blocks = []api.BlockRecord{{Block: c.genesis.Block()}}
+	slices.SortFunc(g.Accounts, func(a, b types.GenesisAccount) int { return strings.Compare(a.Address, b.Address) })
+	c := &Chain{
+		genesis: g, hub: events.NewHub(events.DefaultSize), ledger: ledger.New(g), state: memory{},
+		txs: map[hash.Hash]api.TxRecord{}, changed: make(chan struct{}),
+	}
+	if err := g.Validate(); err != nil {
+		panic(err) // a mistake in the test
+	}
+	changes, err := c.ledger.GenesisChanges()
+	if err != nil {
+		panic(err)
+	}
+	c.state.apply(changes)
+	c.blocks = []api.BlockRecord{{Block: g.Block()}}
 	return c
+}
+
+// ada is the validator; her keys are always the same.
+func ada() types.Validator {
+	seed := bytes.Repeat([]byte{1}, 64)
+	vote, err := bls.Generate(bytes.NewReader(seed))
+	if err != nil {
+		panic(err)
+	}
+	identity, _, err := crypto.GenerateEd25519Key(bytes.NewReader(seed))
+	if err != nil {
+		panic(err)
+	}
+	id, err := peer.IDFromPrivateKey(identity)
+	if err != nil {
+		panic(err)
+	}
+	bond, proof := 100_000*types.DropsPerCoin, vote.Prove()
+	return types.Validator{
+		Name: "ada", Power: types.PowerOf(bond), Key: vote.Public().Bytes(), Possession: proof[:], Identity: id.String(),
+		Operator: types.AddressOf([]byte("ada")).Format(Prefix), Bond: bond,
+	}
 }
 
 // Serve runs the API over the chain until the test ends and returns its URL.
@@ -79,16 +135,6 @@ func (c *Chain) Serve(t testing.TB) string {
 		srv.Close()
 	})
 	return srv.URL
-}
-
-// Fund gives an account coins from nowhere.
-func (c *Chain) Fund(a types.Address, d types.Drops) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.accounts[a] == nil {
-		c.accounts[a] = &account{}
-	}
-	c.accounts[a].balance += d
 }
 
 // Hold keeps transactions waiting until [Chain.Release].
@@ -120,7 +166,7 @@ func (c *Chain) Submit(_ context.Context, raw []byte) (hash.Hash, error) {
 	switch next := c.nextSequence(tx.Sender()); {
 	case tx.Chain != c.genesis.ChainID():
 		return tx.ID(), &api.Rejection{Code: "wrong-chain", Reason: "the transaction is for another network"}
-	case c.accounts[tx.Sender()] == nil:
+	case c.state[string(types.AccountKey(tx.Sender()))] == nil:
 		return tx.ID(), &api.Rejection{Code: "no-account", Reason: "the sender has no account yet: send it some coins first"}
 	case tx.Sequence < next:
 		return tx.ID(), &api.Rejection{Code: "sequence-past", Reason: "another transaction took this sequence number: sign again"}
@@ -164,10 +210,8 @@ func (c *Chain) Wait(ctx context.Context, id hash.Hash) (api.TxRecord, error) {
 
 // nextSequence counts what waits. The caller holds the lock.
 func (c *Chain) nextSequence(a types.Address) uint64 {
-	var n uint64
-	if acc := c.accounts[a]; acc != nil {
-		n = acc.sequence
-	}
+	account, _ := ledger.ReadAccount(c.state, a) // zero if there is none
+	n := account.Sequence
 	for _, tx := range c.waiting {
 		if tx.Sender() == a {
 			n++
@@ -176,23 +220,44 @@ func (c *Chain) nextSequence(a types.Address) uint64 {
 	return n
 }
 
-// decide makes a block of what waits. The caller holds the lock.
+// decide makes a block of what waits, if anything does. The caller holds the lock.
 func (c *Chain) decide() {
-	if len(c.waiting) == 0 {
-		return
+	if len(c.waiting) > 0 {
+		c.extend(nil)
+	}
+}
+
+// extend makes a block of what waits and of proven offences. The caller holds the
+// lock.
+func (c *Chain) extend(faults []ledger.Fault) {
+	parent := c.blocks[len(c.blocks)-1].Block
+	header := types.BlockHeader{
+		Chain: c.genesis.ChainID(), Height: parent.Height + 1, View: parent.View + 1, Time: parent.Time + 1000,
+		Epoch:   c.genesis.Params.EpochOf(parent.Height + 1),
+		Justify: types.QC{View: parent.View, Block: parent.Hash(), Signers: []byte{}, Signature: []byte{}},
+	}
+	done, err := c.ledger.Execute(ledger.Block{
+		Height: header.Height, Time: header.Time, Txs: c.waiting, Epoch: header.Epoch, Faults: faults,
+	}, c.state)
+	if err != nil {
+		panic(err) // memory can always be read
 	}
 	var rec api.BlockRecord
 	raws := make([][]byte, 0, len(c.waiting))
-	for _, tx := range c.waiting {
+	for i, tx := range c.waiting {
+		r := done.Receipts[i]
 		raws = append(raws, tx.Raw())
-		rec.Results = append(rec.Results, c.apply(tx))
+		rec.Results = append(rec.Results, api.Result{ID: r.Tx, Success: r.Code == ledger.Applied, Code: r.Code.String(), Fee: r.Fee})
 	}
-	parent := c.blocks[len(c.blocks)-1].Block
-	rec.Block, _ = types.NewBlock(types.BlockHeader{ // cannot fail: the signer below does not
-		Chain: c.genesis.ChainID(), Height: parent.Height + 1, View: parent.View + 1, Time: parent.Time + 1000,
-		Justify: types.QC{View: parent.View, Block: parent.Hash(), Signers: []byte{}, Signature: []byte{}},
-	}, raws, func(hash.Hash) ([]byte, error) { return []byte{}, nil })
+	rec.Block, _ = types.NewBlock(header, raws, func(hash.Hash) ([]byte, error) { return []byte{}, nil }) // cannot fail: the signer does not
 	rec.Txs = raws
+	rec.Validators = c.set(header.Epoch)
+	c.state.apply(done.Changes)
+	c.record(rec)
+}
+
+// record keeps a block and tells of it. The caller holds the lock.
+func (c *Chain) record(rec api.BlockRecord) {
 	rec.Certificate = types.QC{View: rec.Block.View, Block: rec.Block.Hash(), Signers: bls.Bitmap{1}, Signature: []byte{7}}
 	rec.StateRoot = hash.Sum("apitest/state", rec.Block.Raw())
 	at := time.UnixMilli(rec.Block.Time)
@@ -206,31 +271,7 @@ func (c *Chain) decide() {
 	c.waiting = nil
 	close(c.changed)
 	c.changed = make(chan struct{})
-	c.hub.Publish(events.Block{Height: uint64(rec.Block.Height), Hash: rec.Block.Hash(), View: uint64(rec.Block.View), Proposer: "ada", Txs: len(raws), Time: at.UTC(), DecideMS: 120})
-}
-
-// apply moves the money, or only the fee. The caller holds the lock.
-func (c *Chain) apply(tx *types.Tx) api.Result {
-	from := c.accounts[tx.Sender()]
-	from.sequence++
-	from.balance -= min(from.balance, tx.Fee)
-	res := api.Result{ID: tx.ID(), Success: true, Code: "applied", Fee: tx.Fee}
-	pay := tx.Body.(*types.Payment)
-	to := c.accounts[pay.To]
-	switch {
-	case from.balance < pay.Amount:
-		res.Success, res.Code = false, "underfunded"
-		return res
-	case to == nil && pay.Amount < c.genesis.Params.Reserve:
-		res.Success, res.Code = false, "destination-below-reserve"
-		return res
-	case to == nil:
-		to = &account{}
-		c.accounts[pay.To] = to
-	}
-	from.balance -= pay.Amount
-	to.balance += pay.Amount
-	return res
+	c.hub.Publish(events.Block{Height: uint64(rec.Block.Height), Hash: rec.Block.Hash(), View: uint64(rec.Block.View), Proposer: "ada", Txs: len(rec.Results), Time: at.UTC(), DecideMS: 120})
 }
 
 var _ api.Backend = (*Chain)(nil)
@@ -253,11 +294,6 @@ func (c *Chain) Health() api.Health { return api.Health{Live: true, Ready: true}
 // Peers implements [api.Node].
 func (c *Chain) Peers() []api.Peer {
 	return []api.Peer{{ID: "bob-peer", Address: "/ip4/10.0.0.2/tcp/8421", Inbound: true, Validator: "bob", LatencyMS: 1.25, Since: time.UnixMilli(Created).UTC()}}
-}
-
-// Validators implements [api.Node].
-func (c *Chain) Validators() []api.Validator {
-	return []api.Validator{{Name: "ada", Power: 1, Identity: "ada-peer", Key: "01", Self: true, Connected: true, Leader: true}}
 }
 
 // Genesis implements [api.Node].
@@ -299,8 +335,8 @@ func (c *Chain) Account(_ context.Context, a types.Address) (api.AccountRecord, 
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	rec := api.AccountRecord{Height: c.blocks[len(c.blocks)-1].Block.Height, NextSequence: c.nextSequence(a)}
-	if acc := c.accounts[a]; acc != nil {
-		rec.Exists, rec.Balance, rec.Sequence = true, acc.balance, acc.sequence
+	if account, err := ledger.ReadAccount(c.state, a); err == nil {
+		rec.Exists, rec.Balance, rec.Sequence = true, account.Balance, account.Sequence
 	}
 	return rec, nil
 }
@@ -316,7 +352,7 @@ func (c *Chain) Tx(_ context.Context, id hash.Hash) (api.TxRecord, error) {
 	return rec, nil
 }
 
-// EpochEnd implements [api.Ledger]: the only epoch never ends.
+// EpochEnd implements [api.Ledger]: no proof is made.
 func (c *Chain) EpochEnd(context.Context, types.Epoch) ([]byte, error) { return nil, api.ErrNotFound }
 
 // Proof implements [api.Ledger]. The bundle proves nothing.

@@ -20,7 +20,7 @@ func payments(b *testing.B, n int) (*client.Client, [][]byte) {
 	key, err := keys.FromSeed(keys.Ed25519, seed[:])
 	require.NoError(b, err)
 	public := key.Public().Bytes()
-	chain := apitest.New(map[types.Address]types.Drops{types.AddressOf(public): types.MaxSupply})
+	chain := apitest.New(map[types.Address]types.Drops{types.AddressOf(public): types.MaxSupply / 2})
 	to := types.AddressOf([]byte("bob"))
 	raws := make([][]byte, n)
 	for i := range raws {

@@ -82,6 +82,22 @@ func (c *Client) EpochEnd(ctx context.Context, epoch uint64) (api.EpochEnd, erro
 	return get[api.EpochEnd](ctx, c, "/v1/epochs/"+strconv.FormatUint(epoch, 10)+"/end", nil)
 }
 
+// Stake fetches what an account has bonded. An account without a stake is an error
+// that matches [api.ErrNotFound].
+func (c *Client) Stake(ctx context.Context, address string) (api.Stake, error) {
+	return get[api.Stake](ctx, c, "/v1/stake/"+url.PathEscape(address), nil)
+}
+
+// Stakes lists every stake in which there are coins.
+func (c *Client) Stakes(ctx context.Context) ([]api.Stake, error) {
+	return get[[]api.Stake](ctx, c, "/v1/stakes", nil)
+}
+
+// Epoch tells who validates now and soon, and by what rules.
+func (c *Client) Epoch(ctx context.Context) (api.Epoch, error) {
+	return get[api.Epoch](ctx, c, "/v1/epoch", nil)
+}
+
 // Tx fetches a transaction and what became of it.
 func (c *Client) Tx(ctx context.Context, id hash.Hash) (api.Tx, error) {
 	return get[api.Tx](ctx, c, "/v1/tx/"+id.String(), nil)

@@ -9,8 +9,10 @@ package driver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -51,15 +53,19 @@ type Config struct {
 	Log      Log
 	Network  Network
 	// Select picks transactions for a batch of the own lane, none if they are not
-	// worth one yet. own are those in batches that are not ordered.
+	// worth one yet. own are those in batches that are not executed.
 	Select func(maxBytes, maxTxs int, own map[hash.Hash]struct{}) [][]byte
 	Logger *slog.Logger
 }
 
 const (
-	inboxSize   = 512
-	recentKept  = 512 // ordered batches that others may still ask for
-	selectEvery = 20 * time.Millisecond
+	inboxSize  = 512
+	recentKept = 512 // ordered batches that others may still ask for
+	// batchEvery is the least time between two own batches: longer ones cost fewer
+	// signatures and syncs.
+	batchEvery = 50 * time.Millisecond
+	// syncTogether is how many events are taken in before the log is synced for all.
+	syncTogether = 64
 )
 
 // Driver runs lanes. Its methods are safe for concurrent use.
@@ -75,6 +81,8 @@ type Driver struct {
 	timer   *time.Timer
 	later   []*types.Block // of epochs to come
 	stored  []storedBatch
+	dirty   bool                                        // batches were stored since the last sync
+	held    []lanes.Effect                              // until then
 	ownSent map[types.LaneHeight]map[hash.Hash]struct{} // transactions in own batches
 
 	recent *lru.Cache[hash.Hash, *types.Batch]
@@ -116,9 +124,9 @@ func New(cfg Config) (*Driver, error) {
 func (d *Driver) Run(ctx context.Context) error {
 	defer close(d.done)
 	defer d.timer.Stop()
-	poll := time.NewTicker(selectEvery)
+	poll := time.NewTicker(batchEvery)
 	defer poll.Stop()
-	if err := d.step(lanes.Start{}); err != nil {
+	if err := errors.Join(d.step(lanes.Start{}), d.flush()); err != nil {
 		return err
 	}
 	for {
@@ -128,15 +136,43 @@ func (d *Driver) Run(ctx context.Context) error {
 			return nil
 		case do := <-d.inbox:
 			err = do()
+			for range syncTogether {
+				select {
+				case do := <-d.inbox:
+					err = errors.Join(err, do())
+					continue
+				default:
+				}
+				break
+			}
 		case <-d.timer.C:
 			err = d.step(lanes.Tick{})
 		case <-poll.C:
 			err = d.selectTxs()
 		}
-		if err != nil {
+		if err = errors.Join(err, d.flush()); err != nil {
 			return err
 		}
 	}
+}
+
+// flush syncs the log and carries out what had to wait for that.
+func (d *Driver) flush() error {
+	if !d.dirty {
+		return nil
+	}
+	if err := d.cfg.Log.Sync(); err != nil {
+		return fmt.Errorf("store batches (the node stops acknowledging rather than lose one): %w", err)
+	}
+	d.dirty = false
+	held := d.held
+	d.held = nil
+	for _, effect := range held {
+		if err := d.carryOut(effect); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (d *Driver) step(ev lanes.Event) error {
@@ -149,6 +185,10 @@ func (d *Driver) step(ev lanes.Event) error {
 }
 
 func (d *Driver) carryOut(effect lanes.Effect) error {
+	if _, more := effect.(lanes.Persist); d.dirty && !more {
+		d.held = append(d.held, effect)
+		return nil
+	}
 	switch e := effect.(type) {
 	case lanes.Persist:
 		return d.persist(e.Batch)
@@ -172,12 +212,10 @@ func (d *Driver) carryOut(effect lanes.Effect) error {
 	return nil
 }
 
-// persist stores a batch. If that fails nothing may be said of it.
+// persist stores a batch. Nothing is said of it before it is synced.
 func (d *Driver) persist(b *types.Batch) error {
 	index, err := d.cfg.Log.Append(b.Raw())
-	if err == nil {
-		err = d.cfg.Log.Sync()
-	}
+	d.dirty = true
 	if err != nil {
 		return fmt.Errorf("store batch (the node stops acknowledging rather than lose one): %w", err)
 	}
@@ -216,11 +254,6 @@ func (d *Driver) selectTxs() error {
 func (d *Driver) deliver(o lanes.Ordered) {
 	for _, b := range o.Batches {
 		d.recent.Add(b.Hash(), b)
-	}
-	for h := range d.ownSent {
-		if h <= d.core.OwnCut() {
-			delete(d.ownSent, h)
-		}
 	}
 	if len(o.Block.Cut) == 0 {
 		return
@@ -357,6 +390,9 @@ func (d *Driver) trim(e types.Epoch, done map[types.ValidatorIndex]types.LaneHei
 		if s := &d.stored[i]; s.epoch < e || s.epoch == e && s.height <= done[s.lane] {
 			s.height = 0
 		}
+	}
+	if own, ok := d.core.OwnLane(); ok && e == d.epoch {
+		maps.DeleteFunc(d.ownSent, func(h types.LaneHeight, _ map[hash.Hash]struct{}) bool { return h <= done[own] })
 	}
 	n := 0
 	for n < len(d.stored) && d.stored[n].height == 0 {
