@@ -54,6 +54,9 @@ type Epochs interface {
 	Changed() <-chan struct{}
 }
 
+// againMost bounds the fetched blocks that wait for an epoch to begin, in windows.
+const againMost = 64
+
 // inboxSize bounds the events that wait for the core. Past it network handlers
 // wait, which slows their senders down.
 const inboxSize = 512
@@ -76,6 +79,7 @@ type Driver struct {
 	last      logged
 	lost      uint64
 	ended     *hotstuff.EpochEnded // until its successor can be made
+	again     []hotstuff.Blocks    // fetched ones, to be handed to the successor too
 	told      types.Epoch          // the epoch whose next set the core was told, plus one
 }
 
@@ -145,6 +149,9 @@ func (d *Driver) step(ev hotstuff.Event) error {
 		}
 	}
 	if d.ended != nil {
+		if blocks, fetched := ev.(hotstuff.Blocks); fetched && len(d.again) < againMost {
+			d.again = append(d.again, blocks) // the rest of them is of the next epoch
+		}
 		return d.succeed()
 	}
 	d.publish()
@@ -166,6 +173,13 @@ func (d *Driver) succeed() error {
 		d.build.Stop()
 		if err := d.step(hotstuff.Start{}); err != nil {
 			return err
+		}
+		rest := d.again
+		d.again = nil
+		for _, blocks := range rest {
+			if err := d.step(blocks); err != nil {
+				return err
+			}
 		}
 	}
 	epoch := d.cfg.Core.Epoch()
