@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -56,9 +57,29 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits,
-			"hold":  func(ts *testscript.TestScript, _ bool, _ []string) { ts.Value(chainKey{}).(*apitest.Chain).Hold() },
+			"hold":  func(ts *testscript.TestScript, _ bool, _ []string) { chainOf(ts).Hold() },
+			"pass":  pass,
+			"accuse": func(ts *testscript.TestScript, _ bool, args []string) {
+				if !chainOf(ts).Accuse(args[0], types.DoubleVote) {
+					ts.Fatalf("%s validates not", args[0])
+				}
+			},
 		},
 	})
+}
+
+func chainOf(ts *testscript.TestScript) *apitest.Chain { return ts.Value(chainKey{}).(*apitest.Chain) }
+
+// pass decides blocks until so many epochs have ended: pass 2.
+func pass(ts *testscript.TestScript, _ bool, args []string) {
+	epochs, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	chain := chainOf(ts)
+	for range epochs {
+		now, err := chain.Epoch(context.Background())
+		ts.Check(err)
+		chain.Pass(int(chain.Genesis().Params.LastOf(now.Epoch) - now.Height))
+	}
 }
 
 // exits runs starling and checks the exit code: exits 2 wallet new.
