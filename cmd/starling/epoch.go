@@ -37,8 +37,8 @@ func (a *app) drawEpoch(w io.Writer, e api.Epoch) {
 		facts = append(facts,
 			"least bond", coins(r.MinBond)+" coins",
 			"most power", fmt.Sprintf("%d%% for one validator", r.MaxShare),
-			"set", fmt.Sprintf("at most %s; with fewer than %s candidates the present one stays", plural(r.MaxValidators, "validator"), count(r.MinValidators)),
-			"unbonding", fmt.Sprintf("arrives after %s", plural(r.UnbondEpochs, "epoch")),
+			"set", fmt.Sprintf("%s to %s; with fewer candidates it stays as it is", count(r.MinValidators), plural(r.MaxValidators, "validator")),
+			"unbonding", fmt.Sprintf("arrives %s later, with the last block", plural(r.UnbondEpochs, "epoch")),
 			"offences", fmt.Sprintf("cost %s or %s of the bond, and %s in jail", permille(r.DoublePermille), permille(r.BadPermille), plural(r.JailEpochs, "epoch")),
 		)
 	}

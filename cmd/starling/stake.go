@@ -213,7 +213,11 @@ func (a *app) validatorKeys(cmd *cobra.Command, k keyFlags) (*types.ValidatorKey
 	if _, err := os.Stat(k.home); errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("there is no node in %s: `starling init --validator --home %s` makes its keys", k.home, k.home)
 	}
-	keys, err := node.CreateKeys(k.home)
+	keys, err := node.LoadKeys(k.home)
+	if err == nil && keys.Vote == nil {
+		a.remark("made a vote key in %s: if the node runs already, restart it", k.home)
+		keys, err = node.CreateKeys(k.home)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -89,15 +89,15 @@ func (r renderer) epoch(rec EpochRecord) Epoch {
 	}
 	last := uint64(params.LastOf(rec.Epoch))
 	left := last - min(last, max(v.Height, v.First-1))
-	v.Last, v.BlocksLeft, v.Rules = &last, &left, stakingRules(params)
+	v.Last, v.BlocksLeft, v.Rules = &last, &left, stakingRules(r.genesis)
 	return v
 }
 
-func stakingRules(p types.Params) *StakingRules {
-	s := p.Staking
+func stakingRules(g *types.Genesis) *StakingRules {
+	p, s := g.Params, g.Params.Staking
 	return &StakingRules{
 		EpochBlocks: p.EpochBlocks, MinBond: s.MinBond.String(), MinBondDrops: dropsText(s.MinBond),
-		MaxValidators: s.MaxValidators, MinValidators: s.MinValidators, MaxShare: s.MaxShare,
+		MaxValidators: s.MaxValidators, MinValidators: min(s.MinValidators, uint64(len(g.Validators))), MaxShare: s.MaxShare,
 		UnbondEpochs: s.UnbondEpochs, JailEpochs: s.JailEpochs, DoublePermille: s.SlashDouble, BadPermille: s.SlashInvalid,
 	}
 }

@@ -67,17 +67,20 @@ func (m memory) apply(changes []state.Change) {
 	}
 }
 
-// EpochBlocks is the length of an epoch.
-const EpochBlocks = 10
+// The rules of stake, as far as they are not the default ones.
+const (
+	EpochBlocks = 10
+	MinBond     = 100 * types.DropsPerCoin
+)
 
 // New makes a chain with a genesis block and funded accounts. Its validator is
-// ada, who bonded 100,000 coins.
+// ada, who bonded 1,000 coins.
 func New(funds map[types.Address]types.Drops) *Chain {
 	g := &types.Genesis{
 		Network: "testnet", AddressPrefix: Prefix, Created: Created, Engine: "hotstuff", Rule: "three-phase", Params: types.DefaultParams(),
 		Validators: []types.Validator{ada()},
 	}
-	g.Params.EpochBlocks = EpochBlocks
+	g.Params.EpochBlocks, g.Params.Staking.MinBond = EpochBlocks, MinBond
 	for a, balance := range funds {
 		g.Accounts = append(g.Accounts, types.GenesisAccount{Address: a.Format(Prefix), Balance: balance})
 	}
@@ -113,7 +116,7 @@ func ada() types.Validator {
 	if err != nil {
 		panic(err)
 	}
-	bond, proof := 100_000*types.DropsPerCoin, vote.Prove()
+	bond, proof := 1000*types.DropsPerCoin, vote.Prove()
 	return types.Validator{
 		Name: "ada", Power: types.PowerOf(bond), Key: vote.Public().Bytes(), Possession: proof[:], Identity: id.String(),
 		Operator: types.AddressOf([]byte("ada")).Format(Prefix), Bond: bond,

@@ -17,11 +17,18 @@ func (c *Chain) Pass(blocks int) {
 	}
 }
 
-// Accuse decides a block that proves offences.
-func (c *Chain) Accuse(faults ...ledger.Fault) {
+// Accuse decides a block that proves an offence in the present epoch. It reports
+// whether a validator of that name is there to commit it.
+func (c *Chain) Accuse(validator string, o types.Offence) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.extend(faults)
+	for i, v := range c.set(c.epoch()).All() {
+		if v.Name == validator {
+			c.extend([]ledger.Fault{{Offence: o, Epoch: c.epoch(), Culprit: i}})
+			return true
+		}
+	}
+	return false
 }
 
 // epoch is the one of the next block. The caller holds the lock.
