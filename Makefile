@@ -55,6 +55,11 @@ mutants: ## check that the search finds every broken variant of the consensus co
 model: ## check the formal model of the voting and locking rules with spin
 	chain/consensus/hotstuff/model/check
 
+.PHONY: lanes-plot
+lanes-plot: ## measure lanes against single leaders in the simulator (a minute), and draw docs/lanes.svg
+	$(GO) test ./testnet/sim/throughput -run TestSweep -timeout 30m -sweep $(CURDIR)/docs/lanes.csv
+	cd tools && $(GO) run ./plot < ../docs/lanes.csv > ../docs/lanes.svg
+
 .PHONY: chaos
 chaos: build ## kill -9 validators KILLS times under load, from SEED, and check that nothing is lost
 	$(BIN)/starling testnet chaos --kills $(KILLS) --seed $(SEED)

@@ -267,7 +267,7 @@ func (l *laneNet) join(network string) {
 		ID: protocol.ID("/starling/" + network + "/batches/1"), Request: canon.CBOR[batchRequest](), Response: canon.CBOR[batchResponse](),
 		MaxRequest: 64, MaxResponse: laneWindow*(2*batchBytes+4096) + 4096, Timeout: 10 * time.Second, PerPeer: 8,
 	}
-	l.stopServing = rpc.Serve(m.host, l.serve, m.log, func(_ context.Context, _ peer.ID, req batchRequest) (batchResponse, error) { return l.answer(req) })
+	l.stopServing = rpc.Serve(m.host, l.serve, m.log, func(_ context.Context, _ peer.ID, req batchRequest) (batchResponse, error) { return l.answer(req), nil })
 }
 
 // receiveBatch takes a batch from its lane's leader: signed, of transactions of its
@@ -325,29 +325,34 @@ func (l *laneNet) receiveNote(from peer.ID, note laneNote) {
 	}
 }
 
-// answer serves batches that are stored or were ordered.
-func (l *laneNet) answer(req batchRequest) (batchResponse, error) {
+// answer serves batches that are stored or were ordered, as far as they are kept.
+func (l *laneNet) answer(req batchRequest) batchResponse {
 	out := batchResponse{Batches: [][]byte{}}
 	for id := req.Batch; len(out.Batches) < laneWindow && !id.IsZero(); {
-		b, err := l.find(id)
-		if err != nil || b.Height <= req.Above {
+		b := l.find(id)
+		if b == nil || b.Height <= req.Above {
 			break
 		}
 		out.Batches = append(out.Batches, b.Raw())
 		id = b.Parent
 	}
-	return out, nil
+	return out
 }
 
-func (l *laneNet) find(id hash.Hash) (*types.Batch, error) {
+// find returns nil if the batch is not kept, or cannot be read.
+func (l *laneNet) find(id hash.Hash) *types.Batch {
 	if b, ok := l.driver.Find(id); ok {
-		return b, nil
+		return b
 	}
 	raw, err := l.n.store.Batch(id)
 	if err != nil {
-		return nil, err
+		return nil
 	}
-	return types.DecodeBatch(raw)
+	b, err := types.DecodeBatch(raw)
+	if err != nil {
+		return nil
+	}
+	return b
 }
 
 // SendBatch implements lanesdriver.Network.

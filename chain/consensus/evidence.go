@@ -134,11 +134,9 @@ func (a *Authority) checkBadCertificate(ev *types.Evidence) (uint64, error) {
 	if h.Proposer != ev.Culprit {
 		return 0, fmt.Errorf("%w: not the culprit's proposal", types.ErrEvidence)
 	}
-	if h.Timeouts != nil && a.CheckTC(h.Timeouts) != nil {
-		return uint64(h.View), nil
-	}
 	root := h.Handover != nil || a.Epoch == 0 && h.Justify.View == 0
-	if !root && a.CheckQC(h.Justify) != nil {
+	good := (h.Timeouts == nil || a.CheckTC(h.Timeouts) == nil) && (root || a.CheckQC(h.Justify) == nil)
+	if !good {
 		return uint64(h.View), nil
 	}
 	return 0, fmt.Errorf("%w: the certificates are good", types.ErrEvidence)

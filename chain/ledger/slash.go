@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"errors"
+	"fmt"
 	"math/bits"
 	"slices"
 
@@ -56,7 +57,7 @@ func (l *Ledger) punishOne(o *overlay, in Block, f Fault) (*Slash, error) {
 	culprit := set.At(f.Culprit)
 	operator, err := types.ParseAddress(culprit.Operator, l.genesis.AddressPrefix)
 	if err != nil {
-		return nil, nil // cannot be: the set was made from stakes
+		return nil, fmt.Errorf("operator of %s: %w: %w", culprit.Name, ErrCorrupt, err) // the set was made from stakes
 	}
 	s, err := ReadStake(o, operator)
 	if s == nil || err != nil {
@@ -115,8 +116,8 @@ func (l *Ledger) reward(o *overlay, in Block, amount types.Drops) (types.Drops, 
 		return 0, err
 	}
 	operator, err := types.ParseAddress(set.At(in.Proposer).Operator, l.genesis.AddressPrefix)
-	if err != nil || amount == 0 {
-		return 0, nil
+	if err != nil {
+		return 0, fmt.Errorf("operator of the proposer: %w: %w", ErrCorrupt, err)
 	}
 	account, err := ReadAccount(o, operator)
 	if errors.Is(err, ErrNoAccount) {

@@ -1,7 +1,7 @@
 package hotstuff
 
 import (
-	"math/rand/v2"
+	"encoding/binary"
 
 	"github.com/starlingmesh/starling/chain/types"
 	"github.com/starlingmesh/starling/crypto/hash"
@@ -55,8 +55,11 @@ func NewRoundRobin(set *types.ValidatorSet) *RoundRobin {
 // epoch has another order of leaders. It is deterministic.
 func NewSeeded(set *types.ValidatorSet, seed hash.Hash) *RoundRobin {
 	r := NewRoundRobin(set)
-	shuffle := rand.New(rand.NewChaCha8(seed)) //nolint:gosec // an order, not a secret: all replicas draw alike
-	shuffle.Shuffle(len(r.turns), func(i, j int) { r.turns[i], r.turns[j] = r.turns[j], r.turns[i] })
+	for i := len(r.turns) - 1; i > 0; i-- { // Fisher and Yates
+		draw := hash.Sum("starling/turn", seed[:], binary.BigEndian.AppendUint32(nil, uint32(i)))
+		j := binary.BigEndian.Uint64(draw[:8]) % uint64(i+1)
+		r.turns[i], r.turns[j] = r.turns[j], r.turns[i]
+	}
 	return r
 }
 

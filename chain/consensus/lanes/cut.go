@@ -3,6 +3,7 @@ package lanes
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/starlingmesh/starling/canon"
 	"github.com/starlingmesh/starling/chain/consensus"
@@ -116,9 +117,8 @@ func (c *Core) resolve(b *types.Block) (batches []*types.Batch, missing []Fetch)
 			chain = append(chain, batch)
 			height, id = height-1, batch.Parent
 		}
-		for i := len(chain) - 1; i >= 0; i-- {
-			batches = append(batches, chain[i])
-		}
+		slices.Reverse(chain)
+		batches = append(batches, chain...)
 	}
 	return batches, missing
 }
