@@ -76,7 +76,7 @@ func (n executed) execute(t *testing.T, to types.Height, faults ...ledger.Fault)
 
 func TestStakesAreThoseOfTheExecutedState(t *testing.T) {
 	n := newExecuted(t, 10)
-	b := backend{n.Node}
+	b := backend(n)
 	n.execute(t, 12, ledger.Fault{Offence: types.DoubleVote, Culprit: 2})
 	stakes, err := b.Stakes(t.Context())
 	require.NoError(t, err)
@@ -98,7 +98,7 @@ func TestStakesAreThoseOfTheExecutedState(t *testing.T) {
 
 func TestEpochFollowsTheExecutedBlocks(t *testing.T) {
 	n := newExecuted(t, 10)
-	b := backend{n.Node}
+	b := backend(n)
 	n.execute(t, 9)
 	e, err := b.Epoch(t.Context())
 	require.NoError(t, err)
@@ -123,7 +123,7 @@ func TestJailShowsAmongTheMembersOfTheSet(t *testing.T) {
 	for i := range set.All() {
 		members = append(members, api.NewValidator(set, i))
 	}
-	backend{n.Node}.jail(members)
+	backend(n).jail(members)
 	for i, m := range members {
 		require.Equal(t, i == 1, m.Jailed)
 	}
@@ -132,7 +132,7 @@ func TestJailShowsAmongTheMembersOfTheSet(t *testing.T) {
 
 func TestNetworkWithoutStakingHasOneEndlessEpoch(t *testing.T) {
 	n := newExecuted(t, 0)
-	b := backend{n.Node}
+	b := backend(n)
 	n.execute(t, 30)
 	e, err := b.Epoch(t.Context())
 	require.NoError(t, err)

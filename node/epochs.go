@@ -34,10 +34,11 @@ type seat struct {
 // epochs knows who validates when. It implements driver.Epochs and consensus.Seats
 // and is safe for concurrent use.
 type epochs struct {
-	n       *Node
-	keys    Keys
-	changed chan struct{}
-	records []hotstuff.Record // what the vote log held at the start
+	n        *Node
+	keys     Keys
+	changed  chan struct{}
+	records  []hotstuff.Record // what the vote log held at the start
+	doubtful bool              // the vote log may be an old copy
 
 	mu    sync.Mutex
 	seats map[types.Epoch]*seat
@@ -195,7 +196,7 @@ func (e *epochs) core(root consensus.Decision, h *types.Handover) (*hotstuff.Cor
 			cfg.Prior = prior.authority
 		}
 	}
-	return hotstuff.New(cfg, hotstuff.Restored{Root: root.Block, Cert: root.Cert, Records: e.records, Standing: root.Standing})
+	return hotstuff.New(cfg, hotstuff.Restored{Root: root.Block, Cert: root.Cert, Records: e.records, Standing: root.Standing, Doubtful: e.doubtful})
 }
 
 // begin makes the first core, from what was executed.

@@ -277,7 +277,11 @@ func (n *Node) startEngine(root consensus.Decision) (err error) {
 	if err != nil {
 		return err
 	}
+	if n.epochs.doubtful, err = n.doubtful(len(records)); err != nil {
+		return err
+	}
 	core, err := n.epochs.begin(root, records)
+	n.epochs.doubtful = false // of later epochs nothing can have been signed before
 	if err != nil {
 		return err
 	}
@@ -293,7 +297,7 @@ func (n *Node) startEngine(root consensus.Decision) (err error) {
 	n.engine = driver.New(driver.Config{
 		Core: core, Log: n.votes, Network: network, Chain: n.ordering, Logger: n.log.With("component", "consensus"),
 		BlockInterval: n.cfg.Consensus.BlockInterval, IdleInterval: n.cfg.Consensus.EmptyBlockInterval, OnView: n.ordering.viewBegan, Now: n.clock,
-		Epochs: n.epochs,
+		Epochs: n.epochs, OnReassured: n.reassured,
 	})
 	return nil
 }

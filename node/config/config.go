@@ -61,6 +61,7 @@ type Consensus struct {
 	Validate           bool          `koanf:"validate" doc:"vote, if this node's key is among the genesis validators"`
 	ViewTimeout        time.Duration `koanf:"view_timeout" doc:"wait for a proposal before giving up on its leader; grows while views fail"`
 	BlockInterval      time.Duration `koanf:"block_interval" doc:"a leader waits at least so long after the block before: more makes larger blocks, less a faster commit"`
+	VoteLogIsNewest    bool          `koanf:"vote_log_is_newest" doc:"sign at once although the home was copied or restored. Only if no other copy of it can have run since: else the validator contradicts itself and is slashed"`
 	LaneAfter          time.Duration `koanf:"lane_after" doc:"under load, ship transactions in the own lane once decisions take so long; 0 is always. While blocks spread faster than this their leaders can as well carry them"`
 	Trusted            []string      `koanf:"trusted" doc:"rpca only: names or identities of the validators that this node trusts; empty is all of the genesis"`
 	AllowOverlap       bool          `koanf:"allow_overlap" doc:"rpca only: start even if the trusted list shares less than 90% with another's; the network may then fork"`

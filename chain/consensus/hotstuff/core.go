@@ -51,6 +51,9 @@ type Restored struct {
 	Records []Record     // the vote log, oldest first
 	// Standing is what [Decided] said of Root.
 	Standing []byte
+	// Doubtful says that Records may be an old copy: nothing is signed before the
+	// network has passed what they may lack.
+	Doubtful bool
 }
 
 // Core is one replica. It is not safe for concurrent use: its driver feeds it
@@ -89,6 +92,7 @@ type Core struct {
 	orphans  orphanage
 	asked    attempt // for which a payload was last asked for
 	watch    watch
+	doubt    *doubt // nil: the vote log is the newest
 }
 
 // attempt is a chance to propose.
@@ -122,6 +126,9 @@ func New(cfg Config, r Restored) (*Core, error) {
 	}
 	if cfg.Prior == nil {
 		c.tree.root.standing = standing // else of other validators
+	}
+	if r.Doubtful && cfg.Self != nil && cfg.Validators.Len() > 1 {
+		c.doubt = &doubt{heard: map[types.ValidatorIndex]struct{}{}}
 	}
 	for _, rec := range r.Records {
 		if rec.Epoch == cfg.Epoch {

@@ -59,7 +59,7 @@ func (NextSet) event()    {}
 
 // Effect is something that the driver is to do: one of [Persist], [Broadcast],
 // [SendVote], [BroadcastTimeout], [SetTimer], [BuildPayload], [Fetch],
-// [Decided], [EpochEnded], [EnterView], [Blame].
+// [Decided], [EpochEnded], [Reassured], [EnterView], [Blame].
 type Effect interface{ effect() }
 
 // Persist asks for the record to be appended to the vote log and synced before
@@ -124,6 +124,9 @@ type EpochEnded struct {
 	Handover *types.Handover
 }
 
+// Reassured says that a replica whose vote log was in doubt may sign again.
+type Reassured struct{ View types.View }
+
 // EnterView says that a view has begun, for drivers that show or measure.
 type EnterView struct {
 	View     types.View
@@ -153,5 +156,6 @@ func (BuildPayload) effect()     {}
 func (Fetch) effect()            {}
 func (Decided) effect()          {}
 func (EpochEnded) effect()       {}
+func (Reassured) effect()        {}
 func (EnterView) effect()        {}
 func (Blame) effect()            {}

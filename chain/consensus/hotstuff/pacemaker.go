@@ -58,7 +58,7 @@ func (c *Core) onTimer(v types.View) {
 // giveUp broadcasts the timeout of the present view. A repetition carries the
 // same signed statement with newer attachments.
 func (c *Core) giveUp() {
-	if c.cfg.Self == nil {
+	if c.cfg.Self == nil || c.silent() {
 		return
 	}
 	again := c.ownTimeout != nil && c.ownTimeout.View == c.view
@@ -113,6 +113,7 @@ func (c *Core) onTimeout(t *types.Timeout) {
 	}
 	c.learnHigh(t.High)
 	c.fetchMissing()
+	c.hear(t.Voter)
 	if t.Vote != nil && t.Vote.Voter == t.Voter && t.Vote.Epoch == t.Epoch {
 		c.onVote(*t.Vote)
 	}

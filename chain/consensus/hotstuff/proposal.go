@@ -68,12 +68,13 @@ func (c *Core) onProposal(b *types.Block) {
 	if b.Timeouts != nil {
 		c.learnTC(b.Timeouts)
 	}
+	c.learnQC(b.Justify)
+	c.hear(b.Proposer)
 	parent := c.tree.Get(b.Parent())
 	if parent == nil {
 		if len(c.orphans) < maxOrphans && c.orphans.of(b.Proposer) < maxOrphans/4 {
 			c.orphans[b.Hash()] = b
 		}
-		c.learnQC(b.Justify)
 		c.fetchAncestor(b.Justify)
 		return
 	}

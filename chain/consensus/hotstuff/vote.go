@@ -22,7 +22,7 @@ type voteBook map[types.View]map[hash.Hash]map[types.ValidatorIndex][]byte
 // maySign reports whether voting for n keeps every promise.
 func (c *Core) maySign(n *Node) bool {
 	b := n.Block
-	return c.cfg.Self != nil && b.View == c.view && b.View > c.voted &&
+	return c.cfg.Self != nil && !c.silent() && b.View == c.view && b.View > c.voted &&
 		c.cfg.Rule.Safe(b, c.locked) &&
 		(b.Height < c.cfg.Last || b.NextSet == c.next) &&
 		time.UnixMilli(b.Time).Sub(c.now) <= c.cfg.MaxDrift

@@ -38,6 +38,9 @@ type Config struct {
 	Now func() time.Time
 	// OnView is told of each new view; optional.
 	OnView func(consensus.ViewBegan)
+	// OnReassured is told when a vote log that was in doubt need not be any more;
+	// optional.
+	OnReassured func(types.View) error
 	// Epochs makes the cores of later epochs; nil if the first never ends.
 	Epochs Epochs
 }
@@ -213,6 +216,10 @@ func (d *Driver) carryOut(effect hotstuff.Effect) error {
 		d.cfg.Network.Fetch(e.Epoch, e.Block, e.Above, e.Holders)
 	case hotstuff.Decided:
 		d.cfg.Chain.Decided(consensus.Decision{Block: e.Block, Cert: e.Cert, Passage: e.Passage, Standing: e.Standing})
+	case hotstuff.Reassured:
+		if d.cfg.OnReassured != nil {
+			return d.cfg.OnReassured(e.View)
+		}
 	case hotstuff.EpochEnded:
 		d.ended = &e
 	case hotstuff.EnterView:
