@@ -78,8 +78,14 @@ func TestShareIsRoundedDownAndNeverOverflows(t *testing.T) {
 		part, total uint64
 		want        string
 	}{
-		{1, 3, "33.33"}, {2, 3, "66.66"}, {1, 1, "100.00"}, {0, 5, "0.00"}, {1, 100_000, "0.00"},
-		{types.MaxTotalPower / 2, types.MaxTotalPower, "50.00"}, {0, 0, ""}, {2, 1, ""},
+		{1, 3, "33.33"},
+		{2, 3, "66.66"},
+		{1, 1, "100.00"},
+		{0, 5, "0.00"},
+		{1, 100_000, "0.00"},
+		{types.MaxTotalPower / 2, types.MaxTotalPower, "50.00"},
+		{0, 0, ""},
+		{2, 1, ""},
 	} {
 		require.Equal(t, c.want, share(c.part, c.total))
 	}
