@@ -15,11 +15,9 @@ import (
 	"github.com/starlingmesh/starling/node/api"
 )
 
-// executed is a node without network or engine whose state is on disk.
-type executed struct{ *Node }
-
-// newExecuted makes the state of height 0 of a network of four.
-func newExecuted(t *testing.T, epochBlocks uint64) executed {
+// newExecuted makes a node without network or engine: the state of height 0 of a
+// network of four, on disk.
+func newExecuted(t *testing.T, epochBlocks uint64) backend {
 	t.Helper()
 	g := &types.Genesis{Network: "test", AddressPrefix: "t", Engine: "hotstuff", Rule: "three-phase", Params: types.DefaultParams()}
 	g.Params.EpochBlocks = epochBlocks
@@ -35,7 +33,7 @@ func newExecuted(t *testing.T, epochBlocks uint64) executed {
 		own = k
 	}
 	require.NoError(t, g.Validate())
-	n := executed{&Node{genesis: g, chain: g.ChainID(), ledger: ledger.New(g)}}
+	n := backend{&Node{genesis: g, chain: g.ChainID(), ledger: ledger.New(g)}}
 	n.epochs = newEpochs(n.Node, own)
 	db, err := state.OpenDB(t.TempDir(), state.DBOptions{})
 	require.NoError(t, err)
@@ -62,7 +60,7 @@ func freshKeys(t *testing.T) Keys {
 func operator(i int) types.Address { return types.AddressOf([]byte{byte(i)}) }
 
 // execute runs empty blocks up to a height, the first of them with faults.
-func (n executed) execute(t *testing.T, to types.Height, faults ...ledger.Fault) {
+func execute(t *testing.T, n backend, to types.Height, faults ...ledger.Fault) {
 	t.Helper()
 	for h := types.Height(n.state.Version()) + 1; h <= to; h++ {
 		done, err := n.ledger.Execute(ledger.Block{Height: h, Epoch: n.genesis.Params.EpochOf(h), Faults: faults}, n.state)
@@ -75,9 +73,8 @@ func (n executed) execute(t *testing.T, to types.Height, faults ...ledger.Fault)
 }
 
 func TestStakesAreThoseOfTheExecutedState(t *testing.T) {
-	n := newExecuted(t, 10)
-	b := backend(n)
-	n.execute(t, 12, ledger.Fault{Offence: types.DoubleVote, Culprit: 2})
+	b := newExecuted(t, 10)
+	execute(t, b, 12, ledger.Fault{Offence: types.DoubleVote, Culprit: 2})
 	stakes, err := b.Stakes(t.Context())
 	require.NoError(t, err)
 	require.Len(t, stakes, 4)
@@ -97,9 +94,8 @@ func TestStakesAreThoseOfTheExecutedState(t *testing.T) {
 }
 
 func TestEpochFollowsTheExecutedBlocks(t *testing.T) {
-	n := newExecuted(t, 10)
-	b := backend(n)
-	n.execute(t, 9)
+	b := newExecuted(t, 10)
+	execute(t, b, 9)
 	e, err := b.Epoch(t.Context())
 	require.NoError(t, err)
 	require.EqualValues(t, 0, e.Epoch)
@@ -107,7 +103,7 @@ func TestEpochFollowsTheExecutedBlocks(t *testing.T) {
 	require.NotNil(t, e.Sets[1], "the genesis decides two epochs")
 	require.Nil(t, e.Sets[2], "made with the epoch's last block")
 
-	n.execute(t, 10)
+	execute(t, b, 10)
 	e, err = b.Epoch(t.Context())
 	require.NoError(t, err)
 	require.EqualValues(t, 1, e.Epoch, "the next block's")
@@ -116,14 +112,14 @@ func TestEpochFollowsTheExecutedBlocks(t *testing.T) {
 }
 
 func TestJailShowsAmongTheMembersOfTheSet(t *testing.T) {
-	n := newExecuted(t, 10)
-	n.execute(t, 1, ledger.Fault{Offence: types.DoubleProposal, Culprit: 1})
-	set := n.epochs.present().Set()
+	b := newExecuted(t, 10)
+	execute(t, b, 1, ledger.Fault{Offence: types.DoubleProposal, Culprit: 1})
+	set := b.epochs.present().Set()
 	var members []api.Validator
 	for i := range set.All() {
 		members = append(members, api.NewValidator(set, i))
 	}
-	backend(n).jail(members)
+	b.jail(members)
 	for i, m := range members {
 		require.Equal(t, i == 1, m.Jailed)
 	}
@@ -131,9 +127,8 @@ func TestJailShowsAmongTheMembersOfTheSet(t *testing.T) {
 }
 
 func TestNetworkWithoutStakingHasOneEndlessEpoch(t *testing.T) {
-	n := newExecuted(t, 0)
-	b := backend(n)
-	n.execute(t, 30)
+	b := newExecuted(t, 0)
+	execute(t, b, 30)
 	e, err := b.Epoch(t.Context())
 	require.NoError(t, err)
 	require.Zero(t, e.Epoch)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -52,6 +53,7 @@ type mesh struct {
 	seen    *lru.Cache[turn, int]            // proposals relayed
 	checked *lru.Cache[hash.Hash, struct{}]  // timeouts whose signature was checked
 	want    func(sync.Want)
+	lagged  atomic.Int64 // when lag last asked, milliseconds
 	own     func() []types.Attestation
 	accuse  func(types.Evidence)
 }
@@ -80,6 +82,7 @@ type received struct {
 
 const (
 	outboxSize   = 256
+	lagEvery     = 300 * time.Millisecond
 	viewsBehind  = 2 // messages of older views are not relayed
 	perView      = 2 // proposals of one view that are relayed: the second proves a fault
 	ballotBytes  = 4 << 10
@@ -167,6 +170,16 @@ func outdated(in received, e types.Epoch, v types.View) bool {
 	return e < epoch || e == epoch && v+viewsBehind < view
 }
 
+// lag has blocks fetched when somebody speaks of an epoch whose validators are not
+// known here: this node is more than an epoch behind. tip is what was spoken of, and
+// need not exist; one question now and then is all that a liar can cause.
+func (m *mesh) lag(tip hash.Hash) {
+	now, last := time.Now().UnixMilli(), m.lagged.Load()
+	if now-last >= lagEvery.Milliseconds() && m.lagged.CompareAndSwap(last, now) {
+		m.want(sync.Want{Block: tip})
+	}
+}
+
 // judgeProposal is what every relaying node checks: cheap, and enough that only
 // validators can make others work, each with few blocks a view. Whether the
 // proposer leads the view is for the engine to say, who knows the block's ancestors.
@@ -183,7 +196,8 @@ func (m *mesh) judgeProposal(in received, b *types.Block) gossip.Verdict {
 	}
 	seat, err := m.epochs.at(b.Epoch)
 	if err != nil {
-		return gossip.Ignore // cannot be checked yet
+		m.lag(b.Parent())
+		return gossip.Ignore
 	}
 	if !seat.VerifyProposer(b) {
 		return gossip.Reject
@@ -208,6 +222,7 @@ func (m *mesh) judgeTimeout(in received, t types.Timeout) gossip.Verdict {
 	}
 	seat, err := m.epochs.at(t.Epoch)
 	if err != nil {
+		m.lag(t.High.Block)
 		return gossip.Ignore
 	}
 	if t.High.View >= t.View || !seat.Verify(t.Voter, types.TimeoutMessage(seat.authority.Domain(), t.View, t.High.View), t.Signature) {

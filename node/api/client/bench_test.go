@@ -24,7 +24,7 @@ func payments(b *testing.B, n int) (*client.Client, [][]byte) {
 	to := types.AddressOf([]byte("bob"))
 	raws := make([][]byte, n)
 	for i := range raws {
-		tx, err := types.SignTx(types.Header{Chain: chain.Genesis().ChainID(), Key: public, Sequence: uint64(i), Fee: 10, Expiry: 100},
+		tx, err := types.SignTx(types.Header{Chain: chain.Genesis().ChainID(), Key: public, Sequence: uint64(i), Fee: 10, Expiry: 10_000},
 			&types.Payment{To: to, Amount: types.DropsPerCoin}, key)
 		require.NoError(b, err)
 		raws[i] = tx.Raw()
