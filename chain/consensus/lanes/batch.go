@@ -138,6 +138,9 @@ func (c *Core) onBatch(b *types.Batch) {
 		c.store(l, next)
 		c.acknowledge(next)
 	}
+	if len(c.queue) > 0 {
+		c.deliver() // it may be what a block waited for
+	}
 }
 
 // compare proves the leader of a lane guilty of two batches at one height.

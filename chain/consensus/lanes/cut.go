@@ -163,9 +163,7 @@ func (c *Core) tickLater() {
 func (c *Core) onTick() {
 	c.ticking = false
 	if len(c.queue) > 0 {
-		if _, missing := c.resolve(c.queue[0]); len(missing) > 0 {
-			c.ask(missing)
-		}
+		c.deliver()
 	}
 	if c.cfg.Self != nil {
 		l := c.ownLane()
