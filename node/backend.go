@@ -144,33 +144,41 @@ func (b backend) record(height types.Height) (api.BlockRecord, error) {
 		return api.BlockRecord{}, err
 	}
 	rec := api.BlockRecord{Block: d.Block, Validators: members, Certificate: d.Cert, StateRoot: root, Passage: api.Passage(d.Passage)}
-	if rec.Txs, err = b.blockTxs(d.Block); err != nil {
+	if rec.Batches, err = b.batches(d.Block); err != nil {
 		return api.BlockRecord{}, notFound(err, fmt.Sprintf("the batches of block %d are no longer kept by this node", height))
 	}
+	rec.Txs = orders(d.Block, rec.Batches)
 	for _, r := range receipts {
 		rec.Results = append(rec.Results, result(r))
 	}
 	return rec, nil
 }
 
-// blockTxs are all transactions that an executed block ordered, encoded.
-func (b backend) blockTxs(block *types.Block) ([][]byte, error) {
+// batches are those that an executed block orders.
+func (b backend) batches(block *types.Block) ([]*types.Batch, error) {
 	if len(block.Cut) == 0 {
-		return block.Txs, nil
+		return nil, nil
 	}
-	batches, err := b.store.BatchesOf(uint64(block.Height))
+	raws, err := b.store.BatchesOf(uint64(block.Height))
 	if err != nil {
 		return nil, err
 	}
-	txs := slices.Clone(block.Txs)
-	for _, raw := range batches {
-		batch, err := types.DecodeBatch(raw)
-		if err != nil {
-			return nil, err
+	out := make([]*types.Batch, len(raws))
+	for i, raw := range raws {
+		if out[i], err = types.DecodeBatch(raw); err != nil {
+			return nil, fmt.Errorf("batch of block %d: %w: %w", block.Height, state.ErrCorrupt, err)
 		}
+	}
+	return out, nil
+}
+
+// orders lists all transactions that a block with its batches orders, encoded.
+func orders(block *types.Block, batches []*types.Batch) [][]byte {
+	txs := slices.Clone(block.Txs)
+	for _, batch := range batches {
 		txs = append(txs, batch.Txs...)
 	}
-	return txs, nil
+	return txs
 }
 
 func (b backend) receipts(height types.Height) ([]ledger.Receipt, error) {
@@ -251,10 +259,11 @@ func (b backend) decidedTx(id hash.Hash, height types.Height, index int) (api.Tx
 	if err != nil {
 		return rec, err
 	}
-	txs, err := b.blockTxs(d.Block)
+	batches, err := b.batches(d.Block)
 	if err != nil {
 		return rec, err
 	}
+	txs := orders(d.Block, batches)
 	if index >= len(receipts) || index >= len(txs) {
 		return rec, fmt.Errorf("transaction %s at place %d of block %d: %w", id, index, height, state.ErrCorrupt)
 	}

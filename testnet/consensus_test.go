@@ -31,8 +31,8 @@ func TestValidatorThatContradictsItselfIsSlashedAndJailed(t *testing.T) {
 	dir := t.TempDir()
 	var out bytes.Buffer
 	shape := DefaultShape(5) // without the liar four are left, the least that a set may have
-	shape.EpochBlocks = 20
-	_, err := Up(t.Context(), Options{Shape: shape, Dir: dir, Liars: 1, Load: 50, For: 8 * time.Second, JSON: true, Out: &out, Remarks: io.Discard, Version: "test"})
+	shape.EpochBlocks = 10   // so that several pass
+	_, err := Up(t.Context(), Options{Shape: shape, Dir: dir, Liars: 1, Load: 20, For: 10 * time.Second, JSON: true, Out: &out, Remarks: io.Discard, Version: "test"})
 	require.NoError(t, err, out.String()) // the audit counts the coins
 	l, err := Prepare(dir, shape)
 	require.NoError(t, err)

@@ -121,6 +121,7 @@ type BlockRecord struct {
 	Block       *types.Block
 	Validators  *types.ValidatorSet // of the block's epoch; nil if not kept, or if they never change
 	Txs         [][]byte            // all that the block orders: its own, then those of batches
+	Batches     []*types.Batch      // that it orders, in order
 	Certificate types.QC            // certifies Block; the zero value if it is not kept
 	Results     []Result            // one a transaction in order; empty until the block is executed
 	StateRoot   hash.Hash           // after the block; zero until it is executed

@@ -47,6 +47,14 @@ func (r renderer) proposer(rec BlockRecord) string {
 	return set.At(rec.Block.Proposer).Name
 }
 
+// nameIn names a member of a set.
+func nameIn(set *types.ValidatorSet, i types.ValidatorIndex) string {
+	if int(i) >= set.Len() {
+		return ""
+	}
+	return set.At(i).Name
+}
+
 // summary is a block without its transactions.
 func (r renderer) summary(rec BlockRecord) Block {
 	b := rec.Block
@@ -54,6 +62,16 @@ func (r renderer) summary(rec BlockRecord) Block {
 		Height: uint64(b.Height), Hash: b.Hash(), Parent: b.Parent(), View: uint64(b.View),
 		Proposer: r.proposer(rec), Time: time.UnixMilli(b.Time).UTC(),
 		SizeBytes: len(b.Raw()), TxCount: len(rec.Txs), Passage: phases(rec.Passage),
+	}
+	v.Epoch = uint64(b.Epoch)
+	for _, batch := range rec.Batches {
+		v.Batches = append(v.Batches, Batch{
+			Lane: nameIn(r.validators(rec), batch.Lane), Height: uint64(batch.Height), Hash: batch.Hash(), TxCount: len(batch.Txs), Ticks: batch.Ticks, History: batch.History,
+		})
+	}
+	for i := range b.Evidence {
+		e := &b.Evidence[i]
+		v.Offences = append(v.Offences, Offence{Validator: nameIn(r.validators(rec), e.Culprit), Offence: e.Offence.String(), Epoch: uint64(e.Epoch)})
 	}
 	if !rec.StateRoot.IsZero() {
 		v.StateRoot = &rec.StateRoot

@@ -96,8 +96,28 @@ type Phase struct {
 	OffsetMS float64   `json:"offset_ms" doc:"since the first phase that was seen"`
 }
 
+// Batch is a piece of a validator's lane that a block orders.
+type Batch struct {
+	Lane    string    `json:"lane" doc:"the validator whose lane it is"`
+	Height  uint64    `json:"height" doc:"in the lane, from 1 in each epoch"`
+	Hash    hash.Hash `json:"hash"`
+	TxCount int       `json:"tx_count"`
+	Ticks   uint64    `json:"ticks" doc:"length of the lane's proof of history: it fixes the order of this lane's batches and that sequential work lies between them, not wall-clock time and not the order among lanes, which the block decides"`
+	History hash.Hash `json:"history" doc:"value of the hash chain after that many ticks"`
+}
+
+// Offence is a proof that a block carries.
+type Offence struct {
+	Validator string `json:"validator"`
+	Offence   string `json:"offence" doc:"double-vote, double-proposal, double-batch or bad-certificate"`
+	Epoch     uint64 `json:"epoch" doc:"in which it was committed"`
+}
+
 // Block is a decided block.
 type Block struct {
+	Epoch       uint64       `json:"epoch"`
+	Batches     []Batch      `json:"batches,omitempty" doc:"from lanes, in the order in which they count"`
+	Offences    []Offence    `json:"offences,omitempty" doc:"proofs that validators broke the protocol"`
 	Height      uint64       `json:"height"`
 	Hash        hash.Hash    `json:"hash"`
 	Parent      hash.Hash    `json:"parent"`

@@ -49,7 +49,7 @@ var All = []Mutant{
 		Old: "return certified.Block.Justify, true", New: "return certified.Parent.Block.Justify, true",
 	},
 	{
-		Name: "counts votes instead of voters", File: "hotstuff/vote.go", Laws: []string{block, blame},
+		Name: "counts votes instead of voters", File: "hotstuff/vote.go", Laws: []string{block, blame, stall},
 		Old: "power += c.cfg.Validators.Power(voter)\n\t\t\t\tshares", New: "power += 2 * c.cfg.Validators.Power(voter)\n\t\t\t\tshares",
 	},
 	{
