@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"container/heap"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -11,6 +10,7 @@ import (
 	"github.com/starlingmesh/starling/chain/consensus/hotstuff"
 	"github.com/starlingmesh/starling/chain/types"
 	"github.com/starlingmesh/starling/crypto/hash"
+	"github.com/starlingmesh/starling/testnet/sim/virtual"
 )
 
 // Report is what a run came to.
@@ -31,8 +31,7 @@ type world struct {
 	rand     *rand.Rand
 	start    time.Time
 	now      time.Duration
-	queue    queue
-	seq      uint64
+	queue    virtual.Queue
 	chain    hash.Hash
 	params   types.Params
 	set      *types.ValidatorSet // of any epoch: all have one power
@@ -107,13 +106,13 @@ func (w *world) heal() {
 
 // runUntil lets things happen until a time, or until enough is the case.
 func (w *world) runUntil(end time.Duration, enough func() bool) {
-	for len(w.queue) > 0 && w.queue[0].at <= end && w.law.broken == nil {
+	for w.queue.Due(end) && w.law.broken == nil {
 		if enough() {
 			return
 		}
-		next := heap.Pop(&w.queue).(occurrence)
-		w.now = next.at
-		next.do()
+		at, do := w.queue.Pop()
+		w.now = at
+		do()
 	}
 	if w.law.broken == nil {
 		w.now = end
@@ -122,8 +121,7 @@ func (w *world) runUntil(end time.Duration, enough func() bool) {
 
 // at has something happen at a time.
 func (w *world) at(t time.Duration, do func()) {
-	w.seq++
-	heap.Push(&w.queue, occurrence{at: max(t, w.now), seq: w.seq, do: do})
+	w.queue.Put(max(t, w.now), do)
 }
 
 func (w *world) honest(yield func(*replica) bool) {
@@ -147,27 +145,4 @@ func (w *world) lowest() types.Height {
 		low = min(low, r.height())
 	}
 	return low
-}
-
-// occurrence is something that happens at a time; seq keeps ties in order.
-type occurrence struct {
-	at  time.Duration
-	seq uint64
-	do  func()
-}
-
-type queue []occurrence
-
-func (q queue) Len() int { return len(q) }
-func (q queue) Less(i, j int) bool {
-	return q[i].at < q[j].at || q[i].at == q[j].at && q[i].seq < q[j].seq
-}
-func (q queue) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
-func (q *queue) Push(x any)   { *q = append(*q, x.(occurrence)) }
-func (q *queue) Pop() any {
-	old := *q
-	last := old[len(old)-1]
-	old[len(old)-1] = occurrence{}
-	*q = old[:len(old)-1]
-	return last
 }

@@ -19,6 +19,7 @@ import (
 // that nobody sees agreement. Nothing moves until the round expires; then the
 // same begins anew. Each single message of the liar is within the rules.
 type splitter struct {
+	seq  uint64 // of what it says: above all that its core says
 	w    *world
 	liar *node
 	tx   []byte  // the disputed one; nil between rounds
@@ -42,7 +43,7 @@ func (s *splitter) act() {
 		return
 	}
 	s.choose(honest)
-	w.seq++
+	s.seq++
 	for _, victim := range honest {
 		stuck := victim.core.Phase() == rpca.Establish && victim.core.Support() == 80 && victim != s.last
 		if s.tx != nil && !stuck {
@@ -103,7 +104,7 @@ func (s *splitter) tell(victim *node, p rpca.Position) {
 	}
 	set := rpca.NewTxSet(txs)
 	p.Parent, p.Height = victim.core.Working().Hash(), victim.core.Working().Height+1
-	p.Seq, p.Set, p.Voter = s.w.seq, set.ID(), s.liar.self
+	p.Seq, p.Set, p.Voter = 1<<20+s.seq, set.ID(), s.liar.self
 	victim.step(rpca.PositionIn{Position: p})
 	victim.step(rpca.TxSetIn{Set: set})
 }

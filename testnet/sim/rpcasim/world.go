@@ -1,7 +1,6 @@
 package rpcasim
 
 import (
-	"container/heap"
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
@@ -11,6 +10,7 @@ import (
 	"github.com/starlingmesh/starling/chain/consensus/rpca"
 	"github.com/starlingmesh/starling/chain/types"
 	"github.com/starlingmesh/starling/crypto/hash"
+	"github.com/starlingmesh/starling/testnet/sim/virtual"
 )
 
 // Report is what a run came to.
@@ -32,8 +32,7 @@ type world struct {
 	rand   *rand.Rand
 	start  time.Time
 	now    time.Duration
-	queue  queue
-	seq    uint64
+	queue  virtual.Queue
 	chain  hash.Hash
 	set    *types.ValidatorSet
 	nodes  []*node
@@ -156,18 +155,17 @@ func (w *world) heal() {
 }
 
 func (w *world) runUntil(end time.Duration) {
-	for len(w.queue) > 0 && w.queue[0].at <= end && w.law.broken == nil {
-		next := heap.Pop(&w.queue).(occurrence)
-		w.now = next.at
-		next.do()
+	for w.queue.Due(end) && w.law.broken == nil {
+		at, do := w.queue.Pop()
+		w.now = at
+		do()
 	}
 	w.now = end
 }
 
 // at has something happen at a time.
 func (w *world) at(t time.Duration, do func()) {
-	w.seq++
-	heap.Push(&w.queue, occurrence{at: max(t, w.now), seq: w.seq, do: do})
+	w.queue.Put(max(t, w.now), do)
 }
 
 // deliver has something happen at a node, if the network is so kind.
@@ -219,27 +217,4 @@ func (w *world) lowest() types.Height {
 		low = min(low, n.height())
 	}
 	return low
-}
-
-// occurrence is something that happens at a time; seq keeps ties in order.
-type occurrence struct {
-	at  time.Duration
-	seq uint64
-	do  func()
-}
-
-type queue []occurrence
-
-func (q queue) Len() int { return len(q) }
-func (q queue) Less(i, j int) bool {
-	return q[i].at < q[j].at || q[i].at == q[j].at && q[i].seq < q[j].seq
-}
-func (q queue) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
-func (q *queue) Push(x any)   { *q = append(*q, x.(occurrence)) }
-func (q *queue) Pop() any {
-	old := *q
-	last := old[len(old)-1]
-	old[len(old)-1] = occurrence{}
-	*q = old[:len(old)-1]
-	return last
 }

@@ -1,7 +1,6 @@
 package throughput
 
 import (
-	"container/heap"
 	"fmt"
 	"time"
 
@@ -11,6 +10,7 @@ import (
 	"github.com/starlingmesh/starling/chain/consensus/lanes"
 	"github.com/starlingmesh/starling/chain/types"
 	"github.com/starlingmesh/starling/crypto/hash"
+	"github.com/starlingmesh/starling/testnet/sim/virtual"
 )
 
 // Spread is how large data travels.
@@ -54,8 +54,7 @@ type Result struct {
 type world struct {
 	Experiment
 	now     time.Duration
-	queue   queue
-	seq     uint64
+	queue   virtual.Queue
 	chain   hash.Hash
 	set     *types.ValidatorSet
 	leaders hotstuff.Schedule
@@ -96,10 +95,10 @@ func Run(e Experiment) (Result, error) {
 			n.ordered, n.items, n.delay = 0, 0, 0
 		}
 	})
-	for len(w.queue) > 0 && w.queue[0].at <= e.For {
-		next := heap.Pop(&w.queue).(occurrence)
-		w.now = next.at
-		next.do()
+	for w.queue.Due(e.For) {
+		at, do := w.queue.Pop()
+		w.now = at
+		do()
 	}
 	return w.result(), nil
 }
@@ -123,8 +122,7 @@ func (w *world) result() Result {
 
 // at has something happen at a time.
 func (w *world) at(t time.Duration, do func()) {
-	w.seq++
-	heap.Push(&w.queue, occurrence{at: t, seq: w.seq, do: do})
+	w.queue.Put(t, do)
 }
 
 // small is the size, in bytes, up to which a message goes before large ones.
@@ -154,29 +152,6 @@ func (n *node) busy(size int) time.Duration {
 func (w *world) others(n *node) []*node {
 	i := int(n.self)
 	return append(append([]*node{}, w.nodes[i+1:]...), w.nodes[:i]...)
-}
-
-// occurrence is something that happens at a time; seq keeps ties in order.
-type occurrence struct {
-	at  time.Duration
-	seq uint64
-	do  func()
-}
-
-type queue []occurrence
-
-func (q queue) Len() int { return len(q) }
-func (q queue) Less(i, j int) bool {
-	return q[i].at < q[j].at || q[i].at == q[j].at && q[i].seq < q[j].seq
-}
-func (q queue) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
-func (q *queue) Push(x any)   { *q = append(*q, x.(occurrence)) }
-func (q *queue) Pop() any {
-	old := *q
-	last := old[len(old)-1]
-	old[len(old)-1] = occurrence{}
-	*q = old[:len(old)-1]
-	return last
 }
 
 // authority checks what the validators sign.
