@@ -144,10 +144,14 @@ func (b backend) record(height types.Height) (api.BlockRecord, error) {
 		return api.BlockRecord{}, err
 	}
 	rec := api.BlockRecord{Block: d.Block, Validators: members, Certificate: d.Cert, StateRoot: root, Passage: api.Passage(d.Passage)}
-	if rec.Batches, err = b.batches(d.Block); err != nil {
+	batches, err := b.batches(d.Block)
+	if err != nil {
 		return api.BlockRecord{}, notFound(err, fmt.Sprintf("the batches of block %d are no longer kept by this node", height))
 	}
-	rec.Txs = orders(d.Block, rec.Batches)
+	rec.Txs = orders(d.Block, batches)
+	for _, batch := range batches {
+		rec.Batches = append(rec.Batches, api.LaneBatch{Batch: batch, From: b.lanes.before(batch)})
+	}
 	for _, r := range receipts {
 		rec.Results = append(rec.Results, result(r))
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/starlingmesh/starling/chain/state"
 	"github.com/starlingmesh/starling/chain/types"
 	"github.com/starlingmesh/starling/crypto/hash"
+	"github.com/starlingmesh/starling/crypto/poh"
 	"github.com/starlingmesh/starling/net/rpc"
 )
 
@@ -290,6 +291,18 @@ func (l *laneNet) txs(b *types.Block) ([][]byte, error) {
 		raws = append(raws, batch.Txs...)
 	}
 	return raws, nil
+}
+
+// before is where a lane's history stood before a batch; zero if the batch below is
+// not kept any more.
+func (l *laneNet) before(b *types.Batch) poh.Chain {
+	if b.Height == 1 {
+		return poh.New(lanes.Seed(types.EpochDomain(l.n.chain, b.Epoch), b.Lane))
+	}
+	if below := l.find(b.Parent); below != nil {
+		return lanes.PlaceOf(below).History
+	}
+	return poh.Chain{}
 }
 
 // record keeps the batches of the block that is being executed, and where the lanes

@@ -17,7 +17,7 @@ import (
 func newBlockCmd(a *app) *cobra.Command {
 	return group("block", "look at decided blocks",
 		"  starling block show latest\n  starling block list --limit 5",
-		newBlockShowCmd(a), newBlockListCmd(a))
+		newBlockShowCmd(a), newBlockListCmd(a), newBlockHistoryCmd(a))
 }
 
 func newBlockShowCmd(a *app) *cobra.Command {

@@ -9,6 +9,7 @@ import (
 	"github.com/starlingmesh/starling/chain/ledger"
 	"github.com/starlingmesh/starling/chain/types"
 	"github.com/starlingmesh/starling/crypto/hash"
+	"github.com/starlingmesh/starling/crypto/poh"
 	"github.com/starlingmesh/starling/node/events"
 )
 
@@ -121,11 +122,17 @@ type BlockRecord struct {
 	Block       *types.Block
 	Validators  *types.ValidatorSet // of the block's epoch; nil if not kept, or if they never change
 	Txs         [][]byte            // all that the block orders: its own, then those of batches
-	Batches     []*types.Batch      // that it orders, in order
+	Batches     []LaneBatch         // that it orders, in order
 	Certificate types.QC            // certifies Block; the zero value if it is not kept
 	Results     []Result            // one a transaction in order; empty until the block is executed
 	StateRoot   hash.Hash           // after the block; zero until it is executed
 	Passage     Passage             // as this node saw it; zero for blocks that it caught up with
+}
+
+// LaneBatch is a batch and where its lane's proof of history stood before it.
+type LaneBatch struct {
+	*types.Batch
+	From poh.Chain
 }
 
 // Result is what executing a transaction gave.

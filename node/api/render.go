@@ -67,6 +67,7 @@ func (r renderer) summary(rec BlockRecord) Block {
 	for _, batch := range rec.Batches {
 		v.Batches = append(v.Batches, Batch{
 			Lane: nameIn(r.validators(rec), batch.Lane), Height: uint64(batch.Height), Hash: batch.Hash(), TxCount: len(batch.Txs), Ticks: batch.Ticks, History: batch.History,
+			FromTicks: batch.From.Ticks, FromHistory: batch.From.Value, TxRoot: batch.TxRoot,
 		})
 	}
 	for i := range b.Evidence {

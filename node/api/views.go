@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/starlingmesh/starling/crypto/hash"
+	"github.com/starlingmesh/starling/crypto/poh"
 )
 
 // Amounts are shown twice: in coins for people, and in drops (a millionth of a
@@ -104,6 +105,16 @@ type Batch struct {
 	TxCount int       `json:"tx_count"`
 	Ticks   uint64    `json:"ticks" doc:"length of the lane's proof of history: it fixes the order of this lane's batches and that sequential work lies between them, not wall-clock time and not the order among lanes, which the block decides"`
 	History hash.Hash `json:"history" doc:"value of the hash chain after that many ticks"`
+	// From is where the lane's chain stood before: with it the batch's part of the
+	// chain can be checked alone, see crypto/poh.
+	FromTicks   uint64    `json:"from_ticks"`
+	FromHistory hash.Hash `json:"from_history"`
+	TxRoot      hash.Hash `json:"tx_root" doc:"what was mixed into the chain last"`
+}
+
+// Segment is the batch's part of its lane's proof of history.
+func (b Batch) Segment() poh.Segment {
+	return poh.Segment{From: poh.Chain{Value: b.FromHistory, Ticks: b.FromTicks}, Event: b.TxRoot, To: poh.Chain{Value: b.History, Ticks: b.Ticks}}
 }
 
 // Offence is a proof that a block carries.
