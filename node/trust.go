@@ -86,6 +86,11 @@ func newTrust(n *Node, root consensus.Decision) (*trust, error) {
 	if err != nil {
 		return nil, err
 	}
+	keeper := &listKeeper{home: n.cfg.Home}
+	published, err := keeper.load(n.chain, seat.Set(), seat.Committee)
+	if err != nil {
+		return nil, err
+	}
 	t := &trust{mesh: n.mesh, n: n}
 	t.engine, err = rpcadriver.New(rpcadriver.Config{
 		Core: rpca.Config{
@@ -94,14 +99,22 @@ func newTrust(n *Node, root consensus.Decision) (*trust, error) {
 		},
 		Restored: rpca.Restored{Root: root.Block, Records: records},
 		Log:      n.votes, Network: t, Chain: n.ordering, Logger: n.log.With("component", "consensus"),
-		AllowOverlap: n.cfg.Consensus.AllowOverlap, ListVersion: uint64(time.Now().UnixMilli()), Now: n.clock,
+		Published: published, AllowOverlap: n.cfg.Consensus.AllowOverlap, ListVersion: uint64(time.Now().UnixMilli()), Now: n.clock,
 		OnRound: func(r rpca.EnterRound) {
 			n.metrics.views.Inc()
 			if r.Expired {
 				n.metrics.lostViews.Inc()
 			}
 		},
+		OnList: func() {
+			if err := keeper.keep(t.engine.Lists); err != nil {
+				n.log.Warn("published trusted lists are not kept", "error", err)
+			}
+		},
 	})
+	if errors.Is(err, rpca.ErrOverlap) {
+		err = fmt.Errorf("%w (consensus.allow_overlap = true starts all the same: the network may then fork)", err)
+	}
 	return t, err
 }
 

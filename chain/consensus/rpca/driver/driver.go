@@ -67,6 +67,9 @@ type Config struct {
 	Now func() time.Time
 	// OnRound is told of each round that begins; optional.
 	OnRound func(rpca.EnterRound)
+	// OnList is told when Driver.Lists has changed, by the goroutine that called
+	// Driver.List; optional.
+	OnList func()
 }
 
 // inboxSize bounds the events that wait for the core. Past it network handlers

@@ -81,6 +81,9 @@ func (d *Driver) List(l rpca.TrustedList) error {
 	if !d.lists.learn(l) {
 		return nil
 	}
+	if d.cfg.OnList != nil {
+		d.cfg.OnList()
+	}
 	if own, ok := d.lists.own(); ok {
 		d.cfg.Network.BroadcastList(own) // whoever is new does not have it
 	}
