@@ -45,7 +45,7 @@ sim: ## run SCHEDULES random schedules of the consensus simulator from SEED
 
 .PHONY: search
 search: ## search SCHEDULES Twins scenarios, lies, bad networks and crashes from SEED for a broken law
-	GOGC=400 $(GO) test ./testnet/sim/search -run 'TestDirected|TestNoSchedule' -v -timeout 60m -schedules $(SCHEDULES) -seed $(SEED)
+	GOGC=400 $(GO) test ./testnet/sim/search -run 'TestDirected|TestWhatWasFound|TestNoSchedule' -v -timeout 60m -schedules $(SCHEDULES) -seed $(SEED)
 
 .PHONY: mutants
 mutants: ## check that the search finds every broken variant of the consensus core

@@ -54,7 +54,7 @@ func (n *Node) openEngine(Keys) error {
 	}
 	return n.mesh.join(n.networkName(), received{
 		leaders:  n.trust == nil,
-		proposal: n.ordering.proposal, timeout: n.engine.Timeout, vote: n.engine.Vote, attest: n.attestations.Add,
+		proposal: n.ordering.proposal, timeout: n.engine.Timeout, ending: n.engine.Ending, phases: n.genesis.Phases(), vote: n.engine.Vote, attest: n.attestations.Add,
 		txs: n.intake.Gossiped, evidence: n.evidence.add, now: func() (types.Epoch, types.View) { s := n.engine.Status(); return s.Epoch, s.View },
 		serve: server.Serve, chain: n.chain, params: n.genesis.Params,
 	})

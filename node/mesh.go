@@ -42,6 +42,7 @@ type mesh struct {
 
 	proposals *gossip.Topic[*types.Block]
 	timeouts  *gossip.Topic[types.Timeout]
+	endings   *gossip.Topic[types.Ending]
 	txs       *gossip.Topic[[][]byte]
 	evidence  *gossip.Topic[types.Evidence]
 	ballots   *rpc.Mailbox[ballot]
@@ -69,6 +70,7 @@ type turn struct {
 type received struct {
 	proposal func(from peer.ID, b *types.Block)
 	timeout  func(types.Timeout)
+	ending   func(types.Ending)
 	vote     func(types.Vote)
 	attest   func(types.Attestation)
 	txs      func(ctx context.Context, raws [][]byte) (fresh bool, bad bool)
@@ -77,6 +79,7 @@ type received struct {
 	serve    func(context.Context, sync.Request) (sync.Response, error)
 	chain    hash.Hash
 	params   types.Params
+	phases   int  // of the rule
 	leaders  bool // the engine has leaders, and so proposals and timeouts
 }
 
@@ -161,7 +164,12 @@ func (m *mesh) joinLeaders(in received) (err error) {
 	}); err != nil {
 		return err
 	}
-	return nil
+	m.endings, err = gossip.Join(m.gossip, gossip.Spec[types.Ending]{
+		Name: "ending", Codec: canon.CBOR[types.Ending](), PerSecond: 20, Repeats: true,
+		Handle:   func(_ peer.ID, e types.Ending) { in.ending(e) },
+		Validate: func(_ context.Context, _ peer.ID, e types.Ending) gossip.Verdict { return m.judgeEnding(in, e) },
+	})
+	return err
 }
 
 // outdated says that a message of an epoch and view need not be relayed any more.
@@ -213,6 +221,9 @@ func (m *mesh) judgeProposal(in received, b *types.Block) gossip.Verdict {
 
 func (m *mesh) judgeTimeout(in received, t types.Timeout) gossip.Verdict {
 	if outdated(in, t.Epoch, t.View) {
+		if epoch, _ := in.now(); t.Epoch+1 == epoch {
+			in.timeout(t) // somebody has to be told that the epoch has ended
+		}
 		return gossip.Ignore
 	}
 	// The same statement comes again and again while a view lasts.
@@ -229,6 +240,19 @@ func (m *mesh) judgeTimeout(in received, t types.Timeout) gossip.Verdict {
 		return gossip.Reject
 	}
 	m.checked.Add(statement, struct{}{})
+	return gossip.Accept
+}
+
+// judgeEnding passes on what is proved, and only if it may be news to somebody near.
+func (m *mesh) judgeEnding(in received, e types.Ending) gossip.Verdict {
+	epoch, _ := in.now()
+	seat, err := m.epochs.at(e.Epoch)
+	if err != nil || e.Epoch+1 < epoch {
+		return gossip.Ignore
+	}
+	if seat.authority.CheckHandover(e.Last, in.phases, &e.Handover) != nil {
+		return gossip.Reject
+	}
 	return gossip.Accept
 }
 
@@ -289,6 +313,11 @@ func (m *mesh) BroadcastProposal(b *types.Block) {
 // BroadcastTimeout implements consensus.Network.
 func (m *mesh) BroadcastTimeout(t types.Timeout) {
 	m.post(func(ctx context.Context) error { return m.timeouts.Publish(ctx, t) })
+}
+
+// ShowEnding implements consensus.Network.
+func (m *mesh) ShowEnding(e types.Ending) {
+	m.post(func(ctx context.Context) error { return m.endings.Publish(ctx, e) })
 }
 
 // publishTxs gossips accepted transactions in messages of a moderate size.

@@ -30,7 +30,11 @@ type rig struct {
 	group   errgroup.Group
 }
 
-func newRig(b testing.TB, payers int, lanes bool) *rig {
+func newRig(b testing.TB, payers int, lanes bool) *rig { return newRigOf(b, payers, lanes, 0) }
+
+// newRigOf makes a rig whose blocks hold so many transactions and wait for no more; 0
+// leaves the defaults.
+func newRigOf(b testing.TB, payers int, lanes bool, perBlock uint64) *rig {
 	r := &rig{}
 	l := &Layout{Dir: b.TempDir()}
 	shape := DefaultShape(4)
@@ -43,6 +47,9 @@ func newRig(b testing.TB, payers int, lanes bool) *rig {
 		address := types.AddressOf(key.Public().Bytes()).Format(AddressPrefix)
 		l.Genesis.Accounts = append(l.Genesis.Accounts, types.GenesisAccount{Address: address, Balance: fundedCoins * types.DropsPerCoin})
 	}
+	if perBlock > 0 {
+		l.Genesis.Params.MaxBlockTxs = perBlock
+	}
 	r.genesis, r.chain = l.Genesis, l.Genesis.ChainID()
 	members, err := l.configure(0)
 	require.NoError(b, err)
@@ -52,6 +59,9 @@ func newRig(b testing.TB, payers int, lanes bool) *rig {
 		k, err := node.LoadKeys(m.config.Home)
 		require.NoError(b, err)
 		m.config.Mempool.MaxTxs = 200_000
+		if perBlock > 0 {
+			m.config.Consensus.BlockInterval = 0
+		}
 		n, err := node.New(node.Options{Config: m.config, Genesis: r.genesis, Keys: k, Version: "bench", Log: slog.New(slog.DiscardHandler)})
 		require.NoError(b, err)
 		r.nodes = append(r.nodes, n)
@@ -173,6 +183,31 @@ func (r *rig) flood(b *testing.B, batches [][][]byte, batch, total int) time.Dur
 	}
 	require.NoError(b, g.Wait())
 	return time.Since(began)
+}
+
+// BenchmarkBlocks measures how many blocks a second four validators decide and
+// execute, each with its BLS certificate and one payment, everything durable.
+func BenchmarkBlocks(b *testing.B) {
+	const payers, each = 200, 10
+	for b.Loop() {
+		b.StopTimer()
+		r := newRigOf(b, payers, false, 1)
+		batches := make([][][]byte, len(r.nodes))
+		for seq := range uint64(each) {
+			for p := range payers {
+				i := p % len(r.nodes)
+				batches[i] = append(batches[i], r.payment(b, p, seq, 256))
+			}
+		}
+		from, _ := r.nodes[0].Executed()
+		b.StartTimer()
+		took := r.flood(b, batches, 250, payers*each)
+		b.StopTimer()
+		to, _ := r.nodes[0].Executed()
+		b.ReportMetric(float64(to-from)/took.Seconds(), "blocks/s")
+		r.close(b)
+		b.StartTimer()
+	}
 }
 
 // BenchmarkCommitLatency measures how long a payment takes from submission to

@@ -65,6 +65,10 @@ func (n *opaqueNode) BroadcastTimeout(t types.Timeout) {
 	n.others(func(o *opaqueNode) { o.driver.Timeout(t) })
 }
 
+func (n *opaqueNode) ShowEnding(e types.Ending) {
+	n.others(func(o *opaqueNode) { o.driver.Ending(e) })
+}
+
 func (n *opaqueNode) SendVote(to types.ValidatorIndex, v types.Vote) {
 	go n.net.nodes[to].driver.Vote(v)
 }

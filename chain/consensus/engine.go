@@ -32,6 +32,8 @@ type Engine interface {
 	Vote(v types.Vote)
 	// Timeout hands in a timeout.
 	Timeout(t types.Timeout)
+	// Ending hands in a proof, unchecked, that an epoch has ended.
+	Ending(e types.Ending)
 	// Fetched hands in blocks that a peer served, ancestors first.
 	Fetched(from string, blocks []*types.Block)
 	// Undecided finds the blocks above the last decided one, up to and
@@ -55,6 +57,8 @@ type Status struct {
 type Network interface {
 	BroadcastProposal(b *types.Block)
 	BroadcastTimeout(t types.Timeout)
+	// ShowEnding sends the proof that an epoch has ended to those who are still in it.
+	ShowEnding(e types.Ending)
 	SendVote(to types.ValidatorIndex, v types.Vote)
 	// Fetch asks holders, validators of an epoch, for a block and its ancestors
 	// above a height; what comes is handed to Engine.Fetched.

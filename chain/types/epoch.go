@@ -48,6 +48,15 @@ type Handover struct {
 	Cert    QC
 }
 
+// Ending tells those who are still in an epoch that it has ended. It is as good from
+// anybody: the handover proves it.
+type Ending struct {
+	_        struct{} `cbor:",toarray"`
+	Epoch    Epoch
+	Last     hash.Hash // the epoch's last block
+	Handover Handover
+}
+
 // ErrHandover is wrapped by every refusal of a [Handover].
 var ErrHandover = errors.New("bad handover")
 

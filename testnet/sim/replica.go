@@ -143,7 +143,9 @@ func (r *replica) step(ev hotstuff.Event) {
 	}
 	r.w.report.Steps++
 	core := r.core
+	r.w.logEvent(r, ev)
 	for _, effect := range core.Step(r.clock(), ev) {
+		r.w.logEffect(effect)
 		p, write := effect.(hotstuff.Persist)
 		if write {
 			r.writes++
@@ -210,6 +212,8 @@ func (r *replica) carryOut(effect hotstuff.Effect) {
 			e = r.liar.timeout(e)
 		}
 		w.toAll(r, hotstuff.TimeoutIn(e))
+	case hotstuff.ShowEnding:
+		w.toAll(r, hotstuff.EndingIn(e))
 	case hotstuff.SetTimer:
 		r.setTimer(e)
 	case hotstuff.BuildPayload:

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"flag"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -12,7 +13,10 @@ import (
 	"github.com/starlingmesh/starling/chain/consensus/hotstuff"
 )
 
-var scriptFile = flag.String("script", "", "a script to run, as failures print them")
+var (
+	scriptFile = flag.String("script", "", "a script to run, as failures print them")
+	logFile    = flag.String("log", "", "where to write what every replica of -script is told and does")
+)
 
 func TestScriptFile(t *testing.T) {
 	if *scriptFile == "" {
@@ -22,7 +26,14 @@ func TestScriptFile(t *testing.T) {
 	require.NoError(t, err)
 	s, err := Parse(string(text))
 	require.NoError(t, err)
-	report, err := Run(s)
+	var out io.Writer
+	if *logFile != "" {
+		file, err := os.Create(*logFile)
+		require.NoError(t, err)
+		defer file.Close()
+		out = file
+	}
+	report, err := RunLogged(s, out)
 	require.NoError(t, err)
 	t.Logf("%+v", report)
 }
@@ -69,7 +80,7 @@ func TestPrintedScriptReplaysTheFailure(t *testing.T) {
 
 	text := Explain(s, err)
 	t.Log(text)
-	_, script, found := strings.Cut(text, "-script FILE\n")
+	_, script, found := strings.Cut(text, "-log WHERE\n")
 	require.True(t, found)
 	least, parseErr := Parse(script)
 	require.NoError(t, parseErr)

@@ -121,5 +121,5 @@ func without[T any](all []T, at, n int) []T { return slices.Delete(slices.Clone(
 // breaks it and how to run that.
 func Explain(s Schedule, broken error) string {
 	least, err := Shrink(s, broken)
-	return fmt.Sprintf("%v\nThe least script that shows it; put it into a file and run\n  go test ./testnet/sim -run TestScriptFile -v -script FILE\n# %v\n%s", broken, err, least)
+	return fmt.Sprintf("%v\nThe least script that shows it; put it into a file and run\n  go test ./testnet/sim -run TestScriptFile -v -script FILE -log WHERE\n# %v\n%s", broken, err, least)
 }

@@ -29,20 +29,20 @@ const (
 	// Branch leads with proposals on any certificate that was ever made, with any
 	// timeout certificate, shown to whom it likes.
 	Branch
-	// Mute says nothing at all.
-	Mute
 	// Tamper sends honest replicas' timeouts on with other attachments: the
 	// signature of a timeout covers its view and the view of its certificate only.
 	Tamper
 	// Backdate reports uncertified blocks as certified in views long decided, which
 	// nobody needs to check as long as nobody draws conclusions from them.
 	Backdate
+	// Mute says nothing at all.
+	Mute
 
 	// DefaultTricks are those that random schedules draw from.
 	DefaultTricks = Mute - 1
 )
 
-var trickNames = []string{"equivocate", "withhold", "replay", "forge", "delay", "double-vote", "usurp", "branch", "mute", "tamper", "backdate"}
+var trickNames = []string{"equivocate", "withhold", "replay", "forge", "delay", "double-vote", "usurp", "branch", "tamper", "backdate", "mute"}
 
 // Has reports whether the set has a trick.
 func (t Tricks) Has(trick Tricks) bool { return t&trick != 0 }

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"time"
 
@@ -41,11 +42,13 @@ type world struct {
 	calm     bool
 	law      law
 	report   Report
+	out      io.Writer // for the log, or nil
 }
 
 // Run carries out a schedule. The error names the law that was broken.
-func Run(s Schedule) (Report, error) {
-	w := newWorld(s)
+func Run(s Schedule) (Report, error) { return newWorld(s).run() }
+
+func (w *world) run() (Report, error) {
 	for _, r := range w.replicas {
 		r.boot()
 	}

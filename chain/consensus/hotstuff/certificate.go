@@ -38,24 +38,16 @@ func (c *Core) checkQC(qc types.QC) error {
 	return nil
 }
 
-// learnHigh takes up a certificate that passed checkHigh. One that is not above the
-// last decided block was not verified, and nothing may be concluded from it.
+// learnHigh takes up a checked certificate, unless it is not above the last decided
+// block and so tells nothing.
 func (c *Core) learnHigh(qc types.QC) {
 	if qc.View > c.tree.root.Block.View {
 		c.learnQC(qc)
 	}
 }
 
-// checkHigh checks the certificate that somebody reports as the highest. One that is
-// not above the last decided block tells nothing, and the validators that signed it
-// may be unknown by now.
-func (c *Core) checkHigh(qc types.QC) error {
-	if qc.View <= c.tree.root.Block.View {
-		return nil
-	}
-	return c.checkQC(qc)
-}
-
+// checkTC checks a timeout certificate, but for the highest certificate in it, which
+// the signatures do not cover: whoever passed it on may have changed that one.
 func (c *Core) checkTC(tc *types.TC) error {
 	key := hash.Sum("tc", canon.MustMarshal(tc))
 	if c.checked.has(key) {
@@ -64,9 +56,14 @@ func (c *Core) checkTC(tc *types.TC) error {
 	if err := c.authority.CheckTC(tc); err != nil {
 		return err
 	}
-	if err := c.checkHigh(tc.High); err != nil {
-		return err
-	}
 	c.checked.add(key)
 	return nil
+}
+
+// checkWholeTC checks a timeout certificate and the highest certificate in it.
+func (c *Core) checkWholeTC(tc *types.TC) error {
+	if err := c.checkTC(tc); err != nil {
+		return err
+	}
+	return c.checkQC(tc.High)
 }

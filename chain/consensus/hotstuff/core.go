@@ -71,7 +71,8 @@ type Core struct {
 	proven    *ending
 	done      *EpochEnded // set in the step that decides the last block
 	ended     bool
-	lagged    time.Time // when a later epoch was last asked about
+	shown     time.Time               // when the end of the epoch before was last shown
+	lagging   map[hash.Hash]time.Time // blocks of later epochs that were asked about, and when
 
 	view    types.View
 	entered time.Time
@@ -122,7 +123,7 @@ func New(cfg Config, r Restored) (*Core, error) {
 		begun:     r.Root, watch: watch{},
 		cfg: cfg, domain: types.EpochDomain(cfg.Chain, cfg.Epoch), tree: newTree(r.Root), high: r.Cert, locked: r.Cert,
 		timeouts: map[types.ValidatorIndex]*types.Timeout{},
-		votes:    voteBook{}, orphans: orphanage{},
+		votes:    voteBook{}, orphans: orphanage{}, lagging: map[hash.Hash]time.Time{},
 	}
 	if cfg.Prior == nil {
 		c.tree.root.standing = standing // else of other validators
@@ -131,8 +132,13 @@ func New(cfg Config, r Restored) (*Core, error) {
 		c.doubt = &doubt{heard: map[types.ValidatorIndex]struct{}{}}
 	}
 	for _, rec := range r.Records {
-		if rec.Epoch == cfg.Epoch {
+		switch {
+		case rec.Epoch == cfg.Epoch:
 			c.replay(rec)
+		case rec.Epoch == cfg.Epoch+1 && rec.Handover != nil:
+			// The blocks that it had decided got lost, the proof of the end did not. It
+			// may be the only one to know, and the blocks of the epochs after are in its log.
+			c.proven = &ending{rec.High, rec.Handover}
 		}
 	}
 	c.view = max(c.high.View+1, c.voted)
@@ -177,7 +183,7 @@ func (c *Core) replay(rec Record) {
 // recall takes up the timeout certificate that led to a promise: if all who knew it
 // stopped, nobody could show the others why they are views ahead.
 func (c *Core) recall(tc *types.TC) {
-	if tc != nil && (c.highTC == nil || tc.View > c.highTC.View) {
+	if tc != nil && (c.highTC == nil || tc.View > c.highTC.View) && c.checkQC(tc.High) == nil {
 		c.highTC = tc
 	}
 }
@@ -198,6 +204,10 @@ func (c *Core) Step(now time.Time, ev Event) []Effect {
 		c.onVote(e.Vote)
 	case TimeoutIn:
 		c.onTimeout(&e.Timeout)
+	case EndingIn:
+		if e.Ending.Epoch == c.cfg.Epoch {
+			c.onSuccessor(e.Ending.Last, &e.Ending.Handover)
+		}
 	case TimerFired:
 		c.onTimer(e.View)
 	case Payload:
@@ -215,6 +225,7 @@ func (c *Core) Step(now time.Time, ev Event) []Effect {
 // enters the view in which the replica stopped.
 func (c *Core) start() {
 	c.apply(c.high)
+	c.endIfProven()
 	c.enter(c.view, false)
 	c.fetchMissing()
 }

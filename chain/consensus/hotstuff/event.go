@@ -27,6 +27,9 @@ type VoteIn struct{ Vote types.Vote }
 // TimeoutIn is a timeout that came in, unchecked.
 type TimeoutIn struct{ Timeout types.Timeout }
 
+// EndingIn is the proof, unchecked, that an epoch has ended.
+type EndingIn struct{ Ending types.Ending }
+
 // TimerFired says that the time set by [SetTimer] for the view has passed.
 type TimerFired struct{ View types.View }
 
@@ -52,13 +55,14 @@ func (Start) event()      {}
 func (Proposal) event()   {}
 func (VoteIn) event()     {}
 func (TimeoutIn) event()  {}
+func (EndingIn) event()   {}
 func (TimerFired) event() {}
 func (Payload) event()    {}
 func (Blocks) event()     {}
 func (NextSet) event()    {}
 
 // Effect is something that the driver is to do: one of [Persist], [Broadcast],
-// [SendVote], [BroadcastTimeout], [SetTimer], [BuildPayload], [Fetch],
+// [SendVote], [BroadcastTimeout], [ShowEnding], [SetTimer], [BuildPayload], [Fetch],
 // [Decided], [EpochEnded], [Reassured], [EnterView], [Blame].
 type Effect interface{ effect() }
 
@@ -77,6 +81,10 @@ type SendVote struct {
 
 // BroadcastTimeout asks for the own timeout to be sent to all validators.
 type BroadcastTimeout struct{ Timeout types.Timeout }
+
+// ShowEnding asks for the proof that the epoch before has ended to be sent to all:
+// somebody is still in it.
+type ShowEnding struct{ Ending types.Ending }
 
 // SetTimer replaces the one timer that the core uses.
 type SetTimer struct {
@@ -151,6 +159,7 @@ func (Persist) effect()          {}
 func (Broadcast) effect()        {}
 func (SendVote) effect()         {}
 func (BroadcastTimeout) effect() {}
+func (ShowEnding) effect()       {}
 func (SetTimer) effect()         {}
 func (BuildPayload) effect()     {}
 func (Fetch) effect()            {}

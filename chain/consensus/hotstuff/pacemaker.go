@@ -94,8 +94,9 @@ func (c *Core) giveUp() {
 // onTimeout takes up a timeout and everything it carries.
 func (c *Core) onTimeout(t *types.Timeout) {
 	if t.Epoch == c.cfg.Epoch+1 {
-		c.onSuccessor(t.High, t.Handover)
+		c.onSuccessor(t.High.Block, t.Handover)
 	}
+	c.remind(t.Epoch)
 	c.lag(t.Epoch, t.High.Block)
 	if t.Epoch != c.cfg.Epoch || c.isSelf(t.Voter) || c.cfg.Validators.Power(t.Voter) == 0 {
 		return
@@ -108,14 +109,16 @@ func (c *Core) onTimeout(t *types.Timeout) {
 	if t.Handover != nil && c.unproven() && c.cfg.Handover == nil && c.learnHandover(t.Handover) == nil {
 		c.build()
 	}
-	if t.Last != nil {
+	if t.Last != nil && c.checkWholeTC(t.Last) == nil {
 		c.learnTC(t.Last)
 	}
 	c.learnHigh(t.High)
 	c.fetchMissing()
 	c.hear(t.Voter)
-	if t.Vote != nil && t.Vote.Voter == t.Voter && t.Vote.Epoch == t.Epoch {
-		c.onVote(*t.Vote)
+	if v := t.Vote; v != nil && v.Voter == t.Voter && v.Epoch == t.Epoch && (c.holds(*v) || c.genuine(*v)) {
+		// Checked at once: whoever passed the timeout on may have put it there, to have
+		// the voter blamed or to use up the room for votes.
+		c.onVote(*v)
 	}
 	c.take(t)
 }
@@ -129,13 +132,7 @@ func (c *Core) checkTimeout(t *types.Timeout) error {
 			return fmt.Errorf("%w: timeout signature in view %d", ErrCertificate, t.View)
 		}
 	}
-	if err := c.checkHigh(t.High); err != nil {
-		return err
-	}
-	if t.Last != nil {
-		return c.checkTC(t.Last)
-	}
-	return nil
+	return c.checkQC(t.High)
 }
 
 // take counts a checked timeout. A minority that holds an honest replica makes
@@ -217,13 +214,19 @@ func (c *Core) aggregate(v types.View) *types.TC {
 	return tc
 }
 
-// learnTC takes up a checked timeout certificate.
+// learnTC takes up a timeout certificate that passed checkTC. It is kept, to be shown to
+// others, only if the highest certificate in it is genuine, too.
 func (c *Core) learnTC(tc *types.TC) {
-	c.learnHigh(tc.High)
+	whole := c.checkQC(tc.High) == nil
+	if whole {
+		c.learnHigh(tc.High)
+	}
 	if c.highTC != nil && tc.View <= c.highTC.View {
 		return
 	}
-	c.highTC = tc
+	if whole {
+		c.highTC = tc
+	}
 	switch {
 	case tc.View >= c.view:
 		c.enter(tc.View+1, true)

@@ -48,7 +48,7 @@ func (o orphanage) of(proposer types.ValidatorIndex) (count int) {
 func (c *Core) onProposal(b *types.Block) {
 	if b.Epoch != c.cfg.Epoch {
 		if b.Epoch == c.cfg.Epoch+1 {
-			c.onSuccessor(b.Justify, b.Handover)
+			c.onSuccessor(b.Justify.Block, b.Handover)
 		}
 		c.lag(b.Epoch, b.Parent())
 		return
@@ -102,10 +102,17 @@ func (c *Core) checkHeader(b *types.Block) error {
 	if err := c.checkQC(b.Justify); err != nil {
 		return fmt.Errorf("proposal in view %d: %w", b.View, err)
 	}
-	if b.Timeouts != nil {
-		if err := c.checkTC(b.Timeouts); err != nil {
-			return fmt.Errorf("proposal in view %d: %w", b.View, err)
-		}
+	if b.Timeouts == nil {
+		return nil
+	}
+	// What is not above the block's own certificate changes nothing, and may be of an
+	// epoch whose validators are not known here any more.
+	check := c.checkTC
+	if b.Timeouts.High.View > b.Justify.View {
+		check = c.checkWholeTC
+	}
+	if err := check(b.Timeouts); err != nil {
+		return fmt.Errorf("proposal in view %d: %w", b.View, err)
 	}
 	return nil
 }
@@ -160,7 +167,7 @@ func (c *Core) onBlocks(e Blocks) {
 	for _, b := range e.Blocks {
 		if b.Epoch != c.cfg.Epoch {
 			if b.Epoch == c.cfg.Epoch+1 {
-				c.onSuccessor(b.Justify, b.Handover)
+				c.onSuccessor(b.Justify.Block, b.Handover)
 			}
 			return
 		}

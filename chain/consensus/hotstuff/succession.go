@@ -2,8 +2,10 @@ package hotstuff
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
+	"time"
 
 	"github.com/starlingmesh/starling/chain/types"
 	"github.com/starlingmesh/starling/crypto/bls"
@@ -19,29 +21,50 @@ import (
 
 // lag has the decided blocks above fetched when somebody speaks of a later epoch: its
 // certificates cannot be checked here, but the blocks up to there can, one epoch
-// after the other. tip is the block that was spoken of. What it costs a liar to have that done, it costs this replica
-// little: one question now and then.
+// after the other. tip is the block that was spoken of. A liar costs this replica
+// little, a few questions now and then, and does not keep it from asking about what
+// others speak of.
 func (c *Core) lag(e types.Epoch, tip hash.Hash) {
-	if e <= c.cfg.Epoch || c.now.Sub(c.lagged) < c.cfg.ViewTimeout/4 {
+	if e <= c.cfg.Epoch || c.tree.Get(tip) != nil {
 		return
 	}
-	c.lagged = c.now
+	maps.DeleteFunc(c.lagging, func(_ hash.Hash, asked time.Time) bool { return c.now.Sub(asked) >= c.cfg.ViewTimeout/4 })
+	if _, asked := c.lagging[tip]; asked || len(c.lagging) >= 2*c.cfg.Validators.Len() {
+		return
+	}
+	c.lagging[tip] = c.now
 	holders := bls.NewBitmap(c.cfg.Validators.Len())
 	c.emit(Fetch{Epoch: c.cfg.Epoch, Block: tip, Above: c.DecidedHeight(), Holders: holders})
 }
 
-// onSuccessor takes up the proof that this replica's epoch has ended.
-func (c *Core) onSuccessor(last types.QC, h *types.Handover) {
+// remind shows the proof that the epoch before has ended when one of its validators
+// still gives up views in it. It may be that nobody else can: the others are not in the
+// new set, or not to be trusted.
+func (c *Core) remind(of types.Epoch) {
+	h := c.cfg.Handover
+	if c.cfg.Prior == nil || h == nil || of+1 != c.cfg.Epoch || c.now.Sub(c.shown) < c.cfg.ViewTimeout/2 {
+		return
+	}
+	c.shown = c.now
+	c.emit(ShowEnding{types.Ending{Epoch: of, Last: c.begun.Hash(), Handover: *h}})
+}
+
+// onSuccessor takes up the proof that this replica's epoch has ended with the block
+// last.
+func (c *Core) onSuccessor(last hash.Hash, h *types.Handover) {
 	if h == nil || c.proven != nil {
 		return
 	}
-	if err := c.authority.CheckHandover(last.Block, c.cfg.Rule.Phases(), h); err != nil {
+	if err := c.authority.CheckHandover(last, c.cfg.Rule.Phases(), h); err != nil {
 		return // whoever sent it need not be a validator of this epoch: not blamed
 	}
-	if headers, err := h.Chain(last.Block); err != nil || headers[0].Height != c.cfg.Last+1 || headers[0].Justify.View != last.View {
+	headers, err := h.Chain(last)
+	if err != nil || headers[0].Height != c.cfg.Last+1 {
 		return
 	}
-	c.proven = &ending{cert: last, handover: h}
+	// Not the certificate that was shown: whoever passed it on may have changed it. A
+	// quorum checked this one.
+	c.proven = &ending{cert: headers[0].Justify, handover: h}
 	c.endIfProven()
 	if c.done == nil {
 		c.fetchMissing()

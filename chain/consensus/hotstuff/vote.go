@@ -88,6 +88,12 @@ func (c *Core) onVote(v types.Vote) {
 	c.certify(v.View, v.Block, message, voters)
 }
 
+// holds reports whether the very vote is kept.
+func (c *Core) holds(v types.Vote) bool {
+	kept, ok := c.votes[v.View][v.Block][v.Voter]
+	return ok && bytes.Equal(kept, v.Signature)
+}
+
 // certify makes a QC once the voters are a quorum. Signatures are checked all at
 // once, and one by one only if that fails.
 func (c *Core) certify(view types.View, block, message hash.Hash, voters map[types.ValidatorIndex][]byte) {

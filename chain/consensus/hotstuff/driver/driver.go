@@ -207,6 +207,8 @@ func (d *Driver) carryOut(effect hotstuff.Effect) error {
 		d.cfg.Network.SendVote(e.To, e.Vote)
 	case hotstuff.BroadcastTimeout:
 		d.cfg.Network.BroadcastTimeout(e.Timeout)
+	case hotstuff.ShowEnding:
+		d.cfg.Network.ShowEnding(e.Ending)
 	case hotstuff.SetTimer:
 		d.timerView = e.View
 		d.timer.Reset(e.After)
@@ -245,6 +247,9 @@ func (d *Driver) Vote(v types.Vote) { d.put(hotstuff.VoteIn{Vote: v}) }
 
 // Timeout implements [consensus.Engine].
 func (d *Driver) Timeout(t types.Timeout) { d.put(hotstuff.TimeoutIn{Timeout: t}) }
+
+// Ending implements [consensus.Engine].
+func (d *Driver) Ending(e types.Ending) { d.put(hotstuff.EndingIn{Ending: e}) }
 
 // Fetched implements [consensus.Engine].
 func (d *Driver) Fetched(from string, blocks []*types.Block) {

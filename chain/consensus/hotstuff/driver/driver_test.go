@@ -68,6 +68,10 @@ func (n *node) BroadcastTimeout(t types.Timeout) {
 	n.others(func(d *Driver) { d.Timeout(t) })
 }
 
+func (n *node) ShowEnding(e types.Ending) {
+	n.others(func(d *Driver) { d.Ending(e) })
+}
+
 func (n *node) SendVote(to types.ValidatorIndex, v types.Vote) {
 	n.left("vote")
 	if d := (*n.all)[to].driver.Load(); d != nil {

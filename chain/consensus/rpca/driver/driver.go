@@ -239,6 +239,9 @@ func (d *Driver) Undecided(ctx context.Context, h hash.Hash) (blocks []*types.Bl
 	return blocks
 }
 
+// Ending implements [consensus.Engine]. Nothing comes of it: there is one epoch.
+func (d *Driver) Ending(types.Ending) {}
+
 // Status implements [consensus.Engine]. Nobody leads, so it names validator 0, as
 // every ledger's proposer field does. View is the height of the ledger that is
 // being made, HighQC that of the last final one, LostViews counts expired rounds.
