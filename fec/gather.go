@@ -34,6 +34,9 @@ func Verify(s Shred, chain hash.Hash, known *Statement, check Check) (Verified, 
 	return Verified{s, leaf}, st, nil
 }
 
+// Trust takes a shred as verified without a look: one that this node cut itself.
+func Trust(s Shred) Verified { return Verified{s, leafOf(s.Payload())} }
+
 // Gatherer collects the shreds of one set. It is not safe for concurrent use.
 type Gatherer struct {
 	statement Statement
@@ -44,6 +47,7 @@ type Gatherer struct {
 	proofs    []byte
 	have      int
 	data      int // of them, data shreds
+	whole     bool
 }
 
 // NewGatherer begins with the statement of a verified shred. It takes memory for the
@@ -71,7 +75,7 @@ func (g *Gatherer) Signature() []byte { return g.signature[:] }
 // Has reports whether a shred is there.
 func (g *Gatherer) Has(index int) bool { return index < len(g.shards) && g.shards[index] != nil }
 
-// Count is how many different shreds are there.
+// Count is how many different shreds came.
 func (g *Gatherer) Count() int { return g.have }
 
 // Enough reports whether the set can be made again.
@@ -104,6 +108,9 @@ func (g *Gatherer) Add(v Verified) bool {
 // whichever shreds it has, because the whole code word is computed anew from the data.
 func (g *Gatherer) Rebuild(codes *Codes) ([]byte, error) {
 	shape := g.statement.Shape
+	if g.whole {
+		return g.slab[:g.statement.Size:g.statement.Size], nil
+	}
 	if !g.Enough() {
 		return nil, fmt.Errorf("%w: %d of %d", ErrMissing, g.have, shape.Data)
 	}
@@ -130,7 +137,7 @@ func (g *Gatherer) Rebuild(codes *Codes) ([]byte, error) {
 	if err := code.Encode(word); err != nil {
 		return nil, fmt.Errorf("encode set %d again: %w", g.statement.Set, err)
 	}
-	if !g.matches(word) {
+	if !g.complete(word) {
 		return nil, fmt.Errorf("set %d: %w", g.statement.Set, ErrInconsistent)
 	}
 	return g.slab[:g.statement.Size:g.statement.Size], nil
@@ -142,9 +149,10 @@ func (g *Gatherer) place(i int) []byte {
 	return g.slab[i*shard : (i+1)*shard : (i+1)*shard]
 }
 
-// matches reports whether a code word is the signed one. Leaves of shreds that came were
+// complete reports whether a code word is the signed one, and if so takes up the shreds
+// that are missing, so that they can be passed on. Leaves of shreds that came were
 // computed when they came.
-func (g *Gatherer) matches(word [][]byte) bool {
+func (g *Gatherer) complete(word [][]byte) bool {
 	t := growTree(len(word))
 	for i, shard := range word {
 		switch {
@@ -156,22 +164,40 @@ func (g *Gatherer) matches(word [][]byte) bool {
 			return false
 		}
 	}
-	return t.build() == g.statement.Root
+	if t.build() != g.statement.Root {
+		return false
+	}
+	for i, shard := range word {
+		if g.shards[i] == nil {
+			place := g.place(i)
+			copy(place, shard)
+			g.shards[i], g.leaves[i] = place, t.levels[0][i]
+			t.prove(i, g.proof(i))
+		}
+	}
+	g.whole = true
+	return true
 }
 
 // Shred makes the wire form of a shred that is here, for those who miss it. It returns
-// nil if it is not.
+// nil if it is not. After Rebuild all are here.
 func (g *Gatherer) Shred(index int) []byte {
 	if !g.Has(index) {
 		return nil
 	}
-	raw := make([]byte, 0, fixedSize+len(g.proofs)/len(g.shards)+g.statement.shard())
-	raw = raw[:fixedSize]
+	return g.AppendShred(nil, index)
+}
+
+// AppendShred appends the wire form of a shred that is here.
+func (g *Gatherer) AppendShred(out []byte, index int) []byte {
+	at := len(out)
+	out = append(out, make([]byte, fixedSize)...)
+	raw := out[at:]
 	g.statement.put(raw, index)
 	copy(raw[beforeAt:], g.statement.Before[:])
 	copy(raw[signAt:], g.signature[:])
-	raw = append(raw, g.proof(index)...)
-	return append(raw, g.shards[index]...)
+	out = append(out, g.proof(index)...)
+	return append(out, g.shards[index]...)
 }
 
 func (g *Gatherer) proof(i int) []byte {

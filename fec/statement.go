@@ -60,3 +60,6 @@ type Place struct {
 
 // Place says which set it is.
 func (s Statement) Place() Place { return Place{s.Stream, s.Set} }
+
+// IsData reports whether a shred of the set is a piece of the payload, not parity.
+func (s Statement) IsData(index int) bool { return index < s.Shape.Data }

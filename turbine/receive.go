@@ -1,0 +1,197 @@
+package turbine
+
+import (
+	"errors"
+	"time"
+
+	"github.com/starlingmesh/starling/fec"
+)
+
+// The first byte of a packet says what it is.
+const (
+	kindShred    byte = 'S' // by the trees
+	kindStandIn  byte = 'A' // from the sender: relay it in the place of its root
+	kindRepaired byte = 'R' // asked for
+	kindRequest  byte = 'Q'
+)
+
+// MaxPacket is the longest packet in bytes that comes of shreds of fec.DefaultLimit.
+const MaxPacket = 1 + fec.DefaultLimit
+
+// Receive takes a packet from a member. A relayed shred costs no allocation.
+func (c *Core) Receive(now time.Time, from Index, raw []byte) *Effects {
+	c.begin()
+	if len(raw) < 2 {
+		c.fault(from, "a packet without a body")
+		return &c.out
+	}
+	switch raw[0] {
+	case kindShred, kindStandIn, kindRepaired:
+		c.receiveShred(now, from, raw)
+	case kindRequest:
+		c.receiveRequest(now, from, raw[1:])
+	default:
+		c.fault(from, "a packet of an unknown kind")
+	}
+	return &c.out
+}
+
+func (c *Core) receiveShred(now time.Time, from Index, raw []byte) {
+	s, err := fec.Parse(raw[1:])
+	if err != nil {
+		c.fault(from, "a malformed shred")
+		return
+	}
+	id := s.Stream()
+	sender, known := c.cfg.Group.Find(id.Sender)
+	if _, over := c.past[id]; !known || over || sender == c.cfg.Self || !c.admits(id) {
+		c.counts.Dropped++
+		return
+	}
+	if raw[0] == kindStandIn && from != sender {
+		c.fault(from, "only the sender names stand-ins")
+		return
+	}
+	st, set, v := c.genuine(now, from, sender, s)
+	if set == nil {
+		return
+	}
+	if raw[0] == kindRepaired && set.asked.times == 0 && st.asked.times == 0 {
+		c.fault(from, "a repair that nobody asked for")
+		return
+	}
+	if !set.mark(s.Index()) {
+		c.counts.Duplicates++
+		return
+	}
+	c.counts.Shreds++
+	if raw[0] == kindRepaired {
+		c.counts.Repaired++
+		set.receipt.Repaired++
+		set.asked.answered(now, c.cfg.RepairAfter)
+	} else {
+		st.heard = now
+		set.receipt.Tree++
+		c.relay(set, s.Index(), raw)
+	}
+	if !set.done {
+		set.g.Add(v)
+		c.progress(now, st, set)
+	}
+}
+
+// relay passes a shred on to the children in its tree.
+func (c *Core) relay(set *setState, index int, raw []byte) {
+	if c.cfg.Self == Nobody {
+		return
+	}
+	begin, as := len(c.to), c.cfg.Self
+	if raw[0] == kindStandIn {
+		as = set.tree.Root(index)
+		c.to = append(c.to, as) // it may be silent to the sender only
+	}
+	c.to = set.tree.Children(index, as, c.to)
+	to := c.to[begin:]
+	if raw[0] == kindStandIn {
+		for i, m := range to {
+			if m == c.cfg.Self {
+				// What this one would pass on as itself is not its part now: its
+				// children are the root's too, or get it of the others.
+				to[i] = to[len(to)-1]
+				to = to[:len(to)-1]
+				break
+			}
+		}
+		raw = c.packet(kindShred, raw[1:])
+	}
+	if len(to) > 0 {
+		c.counts.Relayed += uint64(len(to))
+		c.send(to, raw, false)
+	}
+}
+
+// genuine finds the stream and the set of a shred and verifies it. The set is nil if the
+// shred is of no use.
+func (c *Core) genuine(now time.Time, from, sender Index, s fec.Shred) (*stream, *setState, fec.Verified) {
+	st := c.streams[s.Stream()]
+	if st != nil && st.failed {
+		c.counts.Dropped++
+		return nil, nil, fec.Verified{}
+	}
+	var set *setState
+	if st != nil {
+		set = st.sets[s.Place().Set]
+	}
+	if set != nil {
+		v, _, err := fec.Verify(s, c.cfg.Chain, &set.statement, nil)
+		if err != nil {
+			c.contradicted(from, st, set, s)
+			return nil, nil, fec.Verified{}
+		}
+		return st, set, v
+	}
+	v, statement, err := fec.Verify(s, c.cfg.Chain, nil, c.check)
+	if err != nil {
+		c.fault(from, "a shred that its sender did not sign")
+		return nil, nil, fec.Verified{}
+	}
+	if st == nil {
+		st = c.open(now, s.Stream(), sender)
+	}
+	if !st.fits(statement) {
+		c.fault(sender, "sets that do not follow one another")
+		return nil, nil, fec.Verified{}
+	}
+	if set = c.openSet(st, statement, s.Signature()); set == nil {
+		c.counts.Dropped++
+		if len(st.sets) == 0 {
+			c.forget(st)
+		}
+		return nil, nil, fec.Verified{}
+	}
+	set.receipt.First = now
+	if statement.Last {
+		st.last = int(statement.Set)
+	}
+	return st, set, v
+}
+
+func (c *Core) check(sender fec.Sender, message, signature []byte) bool {
+	i, ok := c.cfg.Group.Find(sender)
+	return ok && c.cfg.Verify(c.cfg.Group.At(i).Key, message, signature)
+}
+
+// fits reports whether a set can be part of the stream.
+func (s *stream) fits(st fec.Statement) bool {
+	if s.last >= 0 && (int(st.Set) > s.last || st.Last) || st.Last && int(st.Set) < s.highest {
+		return false
+	}
+	if before := s.sets[st.Set-1]; st.Set > 0 && before != nil && before.statement.Root != st.Before {
+		return false
+	}
+	after := s.sets[st.Set+1]
+	return after == nil || after.statement.Before == st.Root
+}
+
+// contradicted deals with a shred that does not belong to the known statement of its set:
+// either who sent it made it up, or the sender signed two.
+func (c *Core) contradicted(from Index, st *stream, set *setState, s fec.Shred) {
+	if set.lied {
+		c.counts.Dropped++
+		return
+	}
+	_, other, err := fec.Verify(s, c.cfg.Chain, nil, c.check)
+	if errors.Is(err, fec.ErrSignature) {
+		c.fault(from, "a shred that its sender did not sign")
+		return
+	}
+	set.lied = true
+	c.counts.Refused++
+	c.out.Faults = append(c.out.Faults, Fault{
+		Member: st.sender, Reason: "two statements about one set",
+		Equivocation: &fec.Equivocation{
+			One: fec.Signed{Statement: set.statement, Signature: append([]byte{}, set.g.Signature()...)},
+			Two: fec.Signed{Statement: other, Signature: append([]byte{}, s.Signature()...)},
+		},
+	})
+}
