@@ -63,7 +63,7 @@ func TestRunWorksOutsideOfTests(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	o := small("unicast")
 	o.Progress = func(string, int, int, time.Duration) { cancel() }
-	o.Size, o.Uplink = 1<<20, 100_000
+	o.Size, o.Uplink = 4<<20, 1_000_000
 	_, err = Run(ctx, o)
 	require.ErrorIs(t, err, context.Canceled)
 }

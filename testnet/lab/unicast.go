@@ -24,6 +24,8 @@ func (unicast) Name() string { return "unicast" }
 const (
 	unicastProtocol = "/starling/lab/unicast/1"
 	retryAfter      = time.Second
+	dialAttempts    = 5
+	dialBackoff     = 8 * time.Second // libp2p refuses to dial again sooner
 )
 
 // Join implements [Method].
@@ -109,8 +111,9 @@ func connect(ctx context.Context, h host.Host, peers []peer.ID) error {
 			continue
 		}
 		wg.Go(func() {
-			for range 5 {
-				if errs[i] = h.Connect(ctx, h.Peerstore().PeerInfo(p)); errs[i] == nil || ctx.Err() != nil {
+			for range dialAttempts {
+				errs[i] = h.Connect(ctx, h.Peerstore().PeerInfo(p))
+				if errs[i] == nil || sleep(ctx, dialBackoff) != nil {
 					return
 				}
 			}
