@@ -17,9 +17,11 @@ var errBubble = errors.New("the run ended early")
 var initTesting = sync.OnceFunc(testing.Init)
 
 // inBubble runs body where time is virtual: sleeps and timers end as soon as
-// every goroutine waits. The runtime offers such bubbles to tests only, so a
-// test is made here and run at once. testing.Init puts its flags on the
-// standard flag set, which the commands, using another, never show.
+// every goroutine waits. The runtime offers such bubbles to tests only, so an
+// empty test is handed to it; it holds no more than the bubble's outcome.
+// testing.RunTests cannot make it, as outside of a test binary it runs nothing.
+// testing.Init puts its flags on the standard flag set, which the commands,
+// using another, never show.
 //
 // A goroutine that waits for a channel from outside would stop the virtual
 // clock for good. So ctx stays outside: the body gets a context of its own,
@@ -29,16 +31,14 @@ func inBubble(ctx context.Context, body func(context.Context) error) (err error)
 	var stopped atomic.Bool
 	defer context.AfterFunc(ctx, func() { stopped.Store(true) })()
 	err = errBubble
-	run := func(t *testing.T) {
-		defer func() {
-			if r := recover(); r != nil {
-				err = fmt.Errorf("run in virtual time: %v", r)
-			}
-		}()
-		synctest.Test(t, func(*testing.T) { err = watched(&stopped, body) })
-	}
-	testing.RunTests(func(string, string) (bool, error) { return true, nil },
-		[]testing.InternalTest{{Name: "lab", F: run}})
+	defer func() {
+		if r := recover(); r != nil { // goroutines that never end
+			err = fmt.Errorf("run in virtual time: %v", r)
+		}
+	}()
+	synctest.Test(new(testing.T), func(*testing.T) {
+		err = watched(&stopped, body)
+	})
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
