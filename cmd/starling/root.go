@@ -40,6 +40,7 @@ func newRoot(a *app) *cobra.Command {
 
 	root.AddCommand(
 		newTestnetCmd(a),
+		newLabCmd(a),
 		newInitCmd(a),
 		newNodeCmd(a),
 		newStatusCmd(a),
