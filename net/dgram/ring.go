@@ -1,0 +1,115 @@
+package dgram
+
+import (
+	"encoding/binary"
+	"sync"
+)
+
+// ring is a bounded queue of packets in one piece of memory that grows up to a limit. It
+// is safe for concurrent use.
+type ring struct {
+	mu     sync.Mutex
+	limit  int
+	buf    []byte
+	head   int // of the oldest
+	used   int
+	count  int
+	closed bool
+	filled chan struct{} // holds a token if there is something
+	room   chan struct{} // closed and replaced when room is made; nil if nobody waits
+}
+
+const lengthSize = 2
+
+func newRing(limit int) *ring { return &ring{limit: limit, filled: make(chan struct{}, 1)} }
+
+// put copies a packet in and reports whether there was room.
+func (r *ring) put(packet []byte) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	need := lengthSize + len(packet)
+	if r.closed || r.used+need > r.limit {
+		return false
+	}
+	if r.used+need > len(r.buf) {
+		r.grow(need)
+	}
+	var length [lengthSize]byte
+	binary.BigEndian.PutUint16(length[:], uint16(len(packet)))
+	r.write(length[:])
+	r.write(packet)
+	r.count++
+	select {
+	case r.filled <- struct{}{}:
+	default:
+	}
+	return true
+}
+
+func (r *ring) write(p []byte) {
+	at := (r.head + r.used) % len(r.buf)
+	n := copy(r.buf[at:], p)
+	copy(r.buf, p[n:])
+	r.used += len(p)
+}
+
+func (r *ring) grow(need int) {
+	size := max(16<<10, 2*len(r.buf))
+	for size < r.used+need {
+		size *= 2
+	}
+	buf := make([]byte, min(size, r.limit))
+	n := copy(buf, r.buf[r.head:min(len(r.buf), r.head+r.used)])
+	copy(buf[n:], r.buf[:r.used-n])
+	r.buf, r.head = buf, 0
+}
+
+// take appends the oldest packets, each after its length, to out, up to max bytes but at
+// least one if there is any.
+func (r *ring) take(out []byte, most int) []byte {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for begin := len(out); r.count > 0; {
+		length := int(r.buf[r.head])<<8 | int(r.buf[(r.head+1)%len(r.buf)])
+		if len(out) > begin && len(out)-begin+lengthSize+length > most {
+			break
+		}
+		for n := lengthSize + length; n > 0; {
+			piece := r.buf[r.head:min(len(r.buf), r.head+n)]
+			out = append(out, piece...)
+			r.head = (r.head + len(piece)) % len(r.buf)
+			r.used -= len(piece)
+			n -= len(piece)
+		}
+		r.count--
+	}
+	if r.room != nil {
+		close(r.room)
+		r.room = nil
+	}
+	return out
+}
+
+// waitRoom returns a channel that is closed when room has been made or the ring closed.
+func (r *ring) waitRoom() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.room == nil {
+		r.room = make(chan struct{})
+		if r.closed {
+			close(r.room)
+		}
+	}
+	return r.room
+}
+
+// close refuses what comes and wakes who waits.
+func (r *ring) close() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.closed = true
+	if r.room != nil {
+		close(r.room)
+	}
+	close(r.filled)
+}

@@ -1,0 +1,245 @@
+package dgram
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/quic-go/quic-go"
+)
+
+// Mode is how packets travel to a peer.
+type Mode uint8
+
+// The modes. Auto picks by what it measures.
+const (
+	Auto Mode = iota
+	Streams
+	Datagrams
+)
+
+// String names the mode.
+func (m Mode) String() string { return [...]string{"auto", "streams", "datagrams"}[m] }
+
+// MaxPacket is the longest packet in bytes: it fits a DATAGRAM frame from a connection's
+// first moment on.
+const MaxPacket = 1240
+
+// Config says how much is queued. The zero value has defaults.
+type Config struct {
+	QueueBytes int // for a peer; 0 is 4 MiB
+	Coalesce   int // bytes of a write to a stream; 0 is 32 KiB
+	Mode       Mode
+	// Measure is how often a path's loss is looked at; 0 is 500 ms.
+	Measure time.Duration
+}
+
+// What callers decide on.
+var (
+	ErrTooLong      = errors.New("packet is too long")
+	ErrNotConnected = errors.New("peer is not connected")
+)
+
+// Service sends and receives packets. All methods are safe for concurrent use.
+type Service struct {
+	host   host.Host
+	id     protocol.ID
+	cfg    Config
+	log    *slog.Logger
+	handle func(from peer.ID, packet []byte)
+
+	mu      sync.Mutex
+	paths   map[peer.ID]*path
+	readers map[network.Conn]struct{}
+	ctx     context.Context // of Run; nil outside of it
+	group   sync.WaitGroup
+}
+
+// tag is the first byte of our DATAGRAM frames. A connection has one reader of them, and
+// that is this service; what begins otherwise is dropped.
+const tag = 0x53
+
+// New makes a service. Nothing runs before Run.
+func New(h host.Host, id protocol.ID, cfg Config, log *slog.Logger, handle func(from peer.ID, packet []byte)) *Service {
+	if cfg.QueueBytes == 0 {
+		cfg.QueueBytes = 4 << 20
+	}
+	if cfg.Coalesce == 0 {
+		cfg.Coalesce = 32 << 10
+	}
+	if cfg.Measure == 0 {
+		cfg.Measure = 500 * time.Millisecond
+	}
+	return &Service{host: h, id: id, cfg: cfg, log: log, handle: handle, paths: map[peer.ID]*path{}, readers: map[network.Conn]struct{}{}}
+}
+
+// Run carries packets until ctx ends, and returns when all its goroutines have.
+func (s *Service) Run(ctx context.Context) error {
+	s.mu.Lock()
+	s.ctx = ctx
+	s.mu.Unlock()
+	bundle := &network.NotifyBundle{
+		ConnectedF:    func(_ network.Network, c network.Conn) { s.read(c) },
+		DisconnectedF: func(_ network.Network, c network.Conn) { s.disconnected(c) },
+	}
+	s.host.Network().Notify(bundle)
+	s.host.SetStreamHandler(s.id, s.accept)
+	for _, c := range s.host.Network().Conns() {
+		s.read(c)
+	}
+	<-ctx.Done()
+	s.host.RemoveStreamHandler(s.id)
+	s.host.Network().StopNotify(bundle)
+	s.mu.Lock()
+	s.ctx = nil
+	for id, p := range s.paths {
+		p.queue.close()
+		delete(s.paths, id)
+	}
+	s.mu.Unlock()
+	s.group.Wait()
+	return nil
+}
+
+// start runs f in a goroutine that Run waits for, unless Run is over.
+func (s *Service) start(f func(ctx context.Context)) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ctx == nil {
+		return false
+	}
+	ctx := s.ctx
+	s.group.Go(func() { f(ctx) })
+	return true
+}
+
+// TrySend queues a packet, which it copies. It returns false if the peer is not connected
+// or its queue is full: the packet is then dropped. In the steady state it allocates
+// nothing.
+func (s *Service) TrySend(to peer.ID, packet []byte) bool {
+	p := s.path(to)
+	if p == nil || len(packet) > MaxPacket {
+		return false
+	}
+	if !p.queue.put(packet) {
+		p.dropped.Add(1)
+		return false
+	}
+	return true
+}
+
+// Send queues a packet, and waits for room as long as ctx lasts.
+func (s *Service) Send(ctx context.Context, to peer.ID, packet []byte) error {
+	if len(packet) > MaxPacket {
+		return fmt.Errorf("send to %s: %w: %d bytes, at most %d", to, ErrTooLong, len(packet), MaxPacket)
+	}
+	for {
+		p := s.path(to)
+		if p == nil {
+			return fmt.Errorf("send to %s: %w", to, ErrNotConnected)
+		}
+		room := p.queue.waitRoom()
+		if p.queue.put(packet) {
+			return nil
+		}
+		select {
+		case <-room:
+		case <-ctx.Done():
+			return fmt.Errorf("send to %s: %w", to, ctx.Err())
+		}
+	}
+}
+
+// path finds the way to a connected peer; nil if there is none.
+func (s *Service) path(to peer.ID) *path {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p := s.paths[to]; p != nil {
+		return p
+	}
+	if s.ctx == nil || s.host.Network().Connectedness(to) != network.Connected {
+		return nil
+	}
+	p := newPath(s, to)
+	s.paths[to] = p
+	ctx := s.ctx
+	s.group.Go(func() { p.run(ctx) })
+	return p
+}
+
+// disconnected ends the path to a peer that has no connection left.
+func (s *Service) disconnected(c network.Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.readers, c)
+	id := c.RemotePeer()
+	if p := s.paths[id]; p != nil && s.host.Network().Connectedness(id) != network.Connected {
+		p.queue.close()
+		delete(s.paths, id)
+	}
+}
+
+// quicOf is the QUIC connection below a libp2p one, if it carries datagrams.
+func quicOf(c network.Conn) *quic.Conn {
+	var q *quic.Conn
+	if !c.As(&q) || !q.ConnectionState().SupportsDatagrams.Remote {
+		return nil
+	}
+	return q
+}
+
+// read takes the datagrams of a new connection.
+func (s *Service) read(c network.Conn) {
+	q := quicOf(c)
+	if q == nil {
+		return
+	}
+	s.mu.Lock()
+	_, twice := s.readers[c]
+	s.readers[c] = struct{}{}
+	s.mu.Unlock()
+	if twice {
+		return
+	}
+	from := c.RemotePeer()
+	s.start(func(ctx context.Context) {
+		for {
+			frame, err := q.ReceiveDatagram(ctx)
+			if err != nil {
+				return
+			}
+			if len(frame) > 1 && frame[0] == tag {
+				s.handle(from, frame[1:])
+			}
+		}
+	})
+}
+
+// PathStats is what is known of the way to a peer.
+type PathStats struct {
+	Peer    peer.ID
+	Mode    Mode
+	Packets uint64 // sent
+	Dropped uint64 // for want of room
+	Loss    float64
+}
+
+// Paths tells of all peers to which something was sent, in order of their ids.
+func (s *Service) Paths() []PathStats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make([]PathStats, 0, len(s.paths))
+	for id, p := range s.paths {
+		out = append(out, PathStats{id, Mode(p.mode.Load()), p.sent.Load(), p.dropped.Load(), float64(p.loss.Load()) / 1e6})
+	}
+	slices.SortFunc(out, func(a, b PathStats) int { return slices.Compare([]byte(a.Peer), []byte(b.Peer)) })
+	return out
+}
