@@ -156,8 +156,7 @@ func (p *path) sendDatagrams(ctx context.Context, batch []byte) error {
 		p.frame = append(append(p.frame[:0], tag), batch[lengthSize:end]...)
 		// It waits while the connection's own queue is full.
 		err := p.quic.SendDatagram(p.frame)
-		var large *quic.DatagramTooLargeError
-		if errors.As(err, &large) {
+		if _, large := errors.AsType[*quic.DatagramTooLargeError](err); large {
 			err = p.sendStream(ctx, batch[:end])
 		}
 		if err != nil {
