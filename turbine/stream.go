@@ -233,6 +233,10 @@ func (c *Core) blame(s *stream) {
 	}
 }
 
+// Absent notes that a member is not connected: until something comes by it, others take
+// its place in the trees of this node's own streams.
+func (c *Core) Absent(m Index) { c.silent[m] = strikes }
+
 // Silent are the relays that have been silent in several streams in a row.
 func (c *Core) Silent() (out []Index) {
 	for m := range Index(c.cfg.Group.Len()) {

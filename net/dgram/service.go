@@ -243,3 +243,8 @@ func (s *Service) Paths() []PathStats {
 	slices.SortFunc(out, func(a, b PathStats) int { return slices.Compare([]byte(a.Peer), []byte(b.Peer)) })
 	return out
 }
+
+// Connected reports whether packets can be sent to a peer now.
+func (s *Service) Connected(to peer.ID) bool {
+	return s.host.Network().Connectedness(to) == network.Connected
+}

@@ -13,11 +13,6 @@ import (
 	pb "github.com/libp2p/go-libp2p-pubsub/pb"
 )
 
-func init() {
-	Register(gossip{name: "gossipsub"})
-	Register(gossip{name: "gossipsub-fragments", fragments: true})
-}
-
 // gossip spreads the payload by gossipsub, whole or cut into fragments that
 // nodes pass on as they come.
 //

@@ -3,7 +3,6 @@ package lab
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/libp2p/go-libp2p/core/host"
@@ -50,26 +49,25 @@ type Counters struct {
 	Repairs    uint64 // messages asked for, or sent, again
 }
 
-var methods = map[string]Method{}
-
-// Register makes a method known under its name. It is meant for init
-// functions; the last of a name wins.
-func Register(m Method) { methods[m.Name()] = m }
+// methods are all there are, in the order of their names.
+func methods() []Method {
+	return []Method{gossip{name: "gossipsub"}, gossip{name: "gossipsub-fragments", fragments: true}, turbineMethod{}, unicast{}}
+}
 
 // Methods lists the names of all methods, sorted.
 func Methods() []string {
-	names := make([]string, 0, len(methods))
-	for name := range methods {
-		names = append(names, name)
+	var names []string
+	for _, m := range methods() {
+		names = append(names, m.Name())
 	}
-	slices.Sort(names)
 	return names
 }
 
 func methodOf(name string) (Method, error) {
-	m, ok := methods[name]
-	if !ok {
-		return nil, fmt.Errorf("unknown method %q; there are %s", name, strings.Join(Methods(), ", "))
+	for _, m := range methods() {
+		if m.Name() == name {
+			return m, nil
+		}
 	}
-	return m, nil
+	return nil, fmt.Errorf("unknown method %q; there are %s", name, strings.Join(Methods(), ", "))
 }

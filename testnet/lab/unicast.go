@@ -12,8 +12,6 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
-func init() { Register(unicast{}) }
-
 // unicast sends the whole payload from the publisher to each node, on one
 // stream each, all at once. A stream that breaks is begun again after a second.
 type unicast struct{}

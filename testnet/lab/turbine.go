@@ -1,0 +1,126 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+
+	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/starlingmesh/starling/crypto/hash"
+	"github.com/starlingmesh/starling/fec"
+	"github.com/starlingmesh/starling/net/dgram"
+	"github.com/starlingmesh/starling/turbine"
+	"github.com/starlingmesh/starling/turbine/driver"
+)
+
+// turbineMethod spreads the payload by trees of relays, as nodes do, with the members
+// connected to each other.
+type turbineMethod struct{}
+
+// Name implements [Method].
+func (turbineMethod) Name() string { return "turbine" }
+
+const (
+	packetProtocol = "/starling/lab/packets/1"
+	labChannel     = 1
+	// expectedLoss is what turbine prepares for when nothing was measured yet: a relay
+	// in ten gone, and some loss on two hops.
+	expectedLoss = 0.12
+)
+
+// Join implements [Method].
+func (turbineMethod) Join(ctx context.Context, s Seat) (Member, error) {
+	group, err := groupOf(s.Peers)
+	if err != nil {
+		return nil, err
+	}
+	key := s.Host.Peerstore().PrivKey(s.Host.ID())
+	m := &turbineMember{ctx: ctx}
+	m.packets = dgram.New(s.Host, packetProtocol, dgram.Config{}, slog.New(slog.DiscardHandler),
+		func(from peer.ID, packet []byte) { m.driver.Receive(from, packet) })
+	m.driver = driver.New(driver.Config{
+		Core: turbine.Config{
+			Chain: hash.Sum("starling/lab"), Group: group, Self: turbine.Index(slices.Index(s.Peers, s.Host.ID())), Codes: fec.NewCodes(), Verify: verifyEd25519,
+		},
+		Peers: s.Peers, Packets: m.packets, Sign: key.Sign, Compress: fec.S2, Loss: expectedLoss, MaxPayload: s.Size,
+		OnPayload: func(_ fec.Stream, payload []byte, _ turbine.Receipt) { s.Got(payload) },
+		Logger:    slog.New(slog.DiscardHandler),
+	})
+	work, cancel := context.WithCancel(ctx)
+	m.cancel = cancel
+	m.work.Go(func() { m.keep(m.packets.Run(work)) })
+	m.work.Go(func() { m.keep(m.driver.Run(work)) })
+	return m, connect(ctx, s.Host, s.Peers[:slices.Index(s.Peers, s.Host.ID())])
+}
+
+// groupOf makes the group of all nodes.
+func groupOf(peers []peer.ID) (*turbine.Group, error) {
+	members := make([]turbine.Member, len(peers))
+	for i, p := range peers {
+		public, err := p.ExtractPublicKey()
+		if err != nil {
+			return nil, fmt.Errorf("key of node %d: %w", i, err)
+		}
+		raw, err := public.Raw()
+		if err != nil {
+			return nil, fmt.Errorf("key of node %d: %w", i, err)
+		}
+		members[i] = turbine.Member{Sender: fec.SenderOf([]byte(p)), Key: raw, Stake: 1}
+	}
+	return turbine.NewGroup(members)
+}
+
+func verifyEd25519(key, message, signature []byte) bool {
+	public, err := crypto.UnmarshalEd25519PublicKey(key)
+	if err != nil {
+		return false
+	}
+	ok, err := public.Verify(message, signature)
+	return ok && err == nil
+}
+
+type turbineMember struct {
+	ctx     context.Context
+	packets *dgram.Service
+	driver  *driver.Driver
+	cancel  context.CancelFunc
+	work    sync.WaitGroup
+
+	mu  sync.Mutex
+	err error
+}
+
+// keep remembers why something ended.
+func (m *turbineMember) keep(err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.err = errors.Join(m.err, err)
+}
+
+// Publish implements [Member].
+func (m *turbineMember) Publish(ctx context.Context, block []byte) error {
+	m.work.Go(func() {
+		if err := m.driver.Publish(ctx, labChannel, 1, block); err != nil && ctx.Err() == nil {
+			m.keep(err)
+		}
+	})
+	return nil
+}
+
+// Counters implements [Member].
+func (m *turbineMember) Counters() Counters {
+	c := m.driver.Counts()
+	return Counters{Duplicates: c.Duplicates, Repairs: c.Repaired}
+}
+
+// Close implements [Member].
+func (m *turbineMember) Close() error {
+	m.cancel()
+	m.work.Wait()
+	return m.err
+}

@@ -1,0 +1,259 @@
+// Package driver runs a turbine core: it feeds the core what comes as packets and what
+// time it is, sends what the core wants sent, and packs and unpacks payloads. Look at
+// [Driver]. It is the only place where the core meets a clock, a lock or a goroutine.
+package driver
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/starlingmesh/starling/fec"
+	"github.com/starlingmesh/starling/turbine"
+)
+
+// Packets carries packets to peers. net/dgram.Service does.
+type Packets interface {
+	TrySend(to peer.ID, packet []byte) bool
+	Send(ctx context.Context, to peer.ID, packet []byte) error
+	Connected(to peer.ID) bool
+}
+
+// Config is what a driver is made of. All fields are required unless said otherwise.
+type Config struct {
+	Core    turbine.Config
+	Peers   []peer.ID // of the members, in their order
+	Packets Packets
+	// Sign signs with the own key: 64 bytes, Ed25519.
+	Sign func(message []byte) ([]byte, error)
+	// Compress is tried on own payloads; Plain never.
+	Compress fec.Codec
+	// Loss is the share of shreds that is expected to get lost.
+	Loss float64
+	// MaxPayload is the largest payload that is taken, in bytes, unpacked.
+	MaxPayload int
+	// OnPayload is given whole payloads. It must not block for long.
+	OnPayload func(id fec.Stream, payload []byte, receipt turbine.Receipt)
+	// OnFault is told of broken rules; optional.
+	OnFault func(turbine.Fault)
+	Logger  *slog.Logger
+}
+
+// Driver sends and receives payloads. All methods are safe for concurrent use.
+type Driver struct {
+	cfg     Config
+	members map[peer.ID]turbine.Index
+
+	mu   sync.Mutex
+	core *turbine.Core
+}
+
+// ErrPayload means that a payload cannot be sent.
+var ErrPayload = errors.New("payload cannot be sent")
+
+// New makes a driver. Only repair needs Run.
+func New(cfg Config) *Driver {
+	d := &Driver{cfg: cfg, core: turbine.New(cfg.Core), members: make(map[peer.ID]turbine.Index, len(cfg.Peers))}
+	for i, p := range cfg.Peers {
+		d.members[p] = turbine.Index(i)
+	}
+	return d
+}
+
+// tickEvery is how often the core is told the time. It bounds how late repairs are.
+const tickEvery = 50 * time.Millisecond
+
+// Run asks for what is late until ctx ends.
+func (d *Driver) Run(ctx context.Context) error {
+	tick := time.NewTicker(tickEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case now := <-tick.C:
+			d.step(func(c *turbine.Core) *turbine.Effects { return c.Tick(now) })
+		}
+	}
+}
+
+// Receive takes a packet. It keeps nothing of it.
+func (d *Driver) Receive(from peer.ID, packet []byte) {
+	if m, ok := d.members[from]; ok {
+		d.step(func(c *turbine.Core) *turbine.Effects { return c.Receive(time.Now(), m, packet) })
+	}
+}
+
+// step lets the core take an event, and does what it wants done.
+func (d *Driver) step(event func(*turbine.Core) *turbine.Effects) {
+	d.mu.Lock()
+	effects := event(d.core)
+	for _, s := range effects.Sends {
+		for _, to := range s.To {
+			d.cfg.Packets.TrySend(d.cfg.Peers[to], s.Raw)
+		}
+	}
+	finished := append([]turbine.Finished(nil), effects.Finished...)
+	faults := append([]turbine.Fault(nil), effects.Faults...)
+	d.mu.Unlock()
+	for _, f := range faults {
+		if d.cfg.OnFault != nil {
+			d.cfg.OnFault(f)
+		}
+	}
+	for _, f := range finished {
+		d.deliver(f)
+	}
+}
+
+func (d *Driver) deliver(f turbine.Finished) {
+	pieces := make([]io.Reader, len(f.Data))
+	for i, piece := range f.Data {
+		pieces[i] = bytes.NewReader(piece)
+	}
+	payload, err := fec.Unpack(f.Codec, io.MultiReader(pieces...), d.cfg.MaxPayload)
+	if err != nil {
+		d.cfg.Logger.Warn("a payload does not unpack", "sender", uint64(f.Stream.Sender), "slot", f.Stream.Slot, "error", err)
+		return
+	}
+	d.cfg.OnPayload(f.Stream, payload, f.Receipt)
+}
+
+// Publish sends a payload to all members as a slot of a channel. It returns when all is
+// handed to the network, or ctx ends. A slot must not be used twice: that would prove the
+// sender a liar.
+func (d *Driver) Publish(ctx context.Context, ch fec.Channel, slot uint64, payload []byte) error {
+	if len(payload) == 0 || len(payload) > d.cfg.MaxPayload {
+		return fmt.Errorf("%w: %d bytes, at most %d", ErrPayload, len(payload), d.cfg.MaxPayload)
+	}
+	if d.cfg.Core.Self == turbine.Nobody {
+		return fmt.Errorf("%w: this node is no member", ErrPayload)
+	}
+	codec := fec.Choose(d.cfg.Compress, payload)
+	packed, err := pack(codec, payload)
+	if err != nil {
+		return err
+	}
+	encoder, err := fec.NewEncoder(fec.EncoderConfig{
+		Chain: d.cfg.Core.Chain, Sender: d.cfg.Core.Group.At(d.cfg.Core.Self).Sender, Sign: d.cfg.Sign,
+		Shape: turbine.ShapeFor(len(packed), expectedShard, d.cfg.Loss), Codes: d.cfg.Core.Codes,
+	})
+	if err != nil {
+		return fmt.Errorf("publish slot %d: %w", slot, err)
+	}
+	d.noteAbsent()
+	out := &outbox{d: d, overflow: make([][][]byte, len(d.cfg.Peers)), parity: make([][][]byte, len(d.cfg.Peers))}
+	if err := encoder.Cut(fec.Stream{Channel: ch, Slot: slot}, codec, packed, out.offer); err != nil {
+		return fmt.Errorf("publish slot %d: %w", slot, err)
+	}
+	return out.drain(ctx)
+}
+
+// expectedShard is the payload of a shred in sets of any size up to 128+128.
+const expectedShard = 960
+
+func pack(codec fec.Codec, payload []byte) ([]byte, error) {
+	if codec == fec.Plain {
+		return payload, nil
+	}
+	var packed bytes.Buffer
+	w, err := fec.Pack(codec, &packed)
+	if err == nil {
+		_, err = w.Write(payload)
+	}
+	if err == nil {
+		err = w.Close()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("pack payload: %w", err)
+	}
+	return packed.Bytes(), nil
+}
+
+// noteAbsent tells the core who cannot relay.
+func (d *Driver) noteAbsent() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for i, p := range d.cfg.Peers {
+		if m := turbine.Index(i); m != d.cfg.Core.Self && !d.cfg.Packets.Connected(p) {
+			d.core.Absent(m)
+		}
+	}
+}
+
+// Admit sets which slots of a channel are taken.
+func (d *Driver) Admit(ch fec.Channel, low, high uint64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.core.Admit(ch, low, high)
+}
+
+// Expect has a stream asked for of which nothing may have come.
+func (d *Driver) Expect(id fec.Stream) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.core.Expect(time.Now(), id)
+}
+
+// Counts tells what happened since the start.
+func (d *Driver) Counts() turbine.Counts {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.core.Counts()
+}
+
+// outbox sends the shreds of an own payload: data as soon as they are cut, then parity. A
+// member whose queue is full holds up nobody else.
+type outbox struct {
+	d        *Driver
+	overflow [][][]byte // by member: data that found no room
+	parity   [][][]byte
+}
+
+func (o *outbox) offer(s *fec.Set) error {
+	o.d.mu.Lock()
+	defer o.d.mu.Unlock()
+	effects, err := o.d.core.Offer(time.Now(), s)
+	if err != nil {
+		return err
+	}
+	for _, send := range effects.Sends {
+		for _, to := range send.To {
+			switch {
+			case send.Later:
+				o.parity[to] = append(o.parity[to], bytes.Clone(send.Raw))
+			case len(o.overflow[to]) > 0 || !o.d.cfg.Packets.TrySend(o.d.cfg.Peers[to], send.Raw):
+				o.overflow[to] = append(o.overflow[to], bytes.Clone(send.Raw))
+			}
+		}
+	}
+	s.Release()
+	return nil
+}
+
+// drain sends the rest to all members at once.
+func (o *outbox) drain(ctx context.Context) error {
+	var wg sync.WaitGroup
+	for to, p := range o.d.cfg.Peers {
+		rest := append(o.overflow[to], o.parity[to]...)
+		if len(rest) == 0 {
+			continue
+		}
+		wg.Go(func() {
+			for _, packet := range rest {
+				if err := o.d.cfg.Packets.Send(ctx, p, packet); err != nil {
+					return // it is gone: parity and repair are for that
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return ctx.Err()
+}
