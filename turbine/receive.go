@@ -1,7 +1,9 @@
 package turbine
 
 import (
+	"encoding/binary"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/starlingmesh/starling/fec"
@@ -13,6 +15,7 @@ const (
 	kindStandIn  byte = 'A' // from the sender: relay it in the place of its root
 	kindRepaired byte = 'R' // asked for
 	kindRequest  byte = 'Q'
+	kindHave     byte = 'H' // the member has the whole stream: it needs nothing more of it
 )
 
 // MaxPacket is the longest packet in bytes that comes of shreds of fec.DefaultLimit.
@@ -28,6 +31,8 @@ func (c *Core) Receive(now time.Time, from Index, raw []byte) *Effects {
 	switch raw[0] {
 	case kindShred, kindStandIn, kindRepaired:
 		c.receiveShred(now, from, raw)
+	case kindHave:
+		c.receiveHave(from, raw[1:])
 	case kindRequest:
 		c.receiveRequest(now, from, raw[1:])
 	default:
@@ -72,7 +77,7 @@ func (c *Core) receiveShred(now time.Time, from Index, raw []byte) {
 	} else {
 		st.heard = now
 		set.receipt.Tree++
-		c.relay(set, s.Index(), raw)
+		c.relay(st, set, s.Index(), raw)
 	}
 	if !set.done {
 		set.g.Add(v)
@@ -81,7 +86,7 @@ func (c *Core) receiveShred(now time.Time, from Index, raw []byte) {
 }
 
 // relay passes a shred on to the children in its tree.
-func (c *Core) relay(set *setState, index int, raw []byte) {
+func (c *Core) relay(st *stream, set *setState, index int, raw []byte) {
 	if c.cfg.Self == Nobody {
 		return
 	}
@@ -92,6 +97,9 @@ func (c *Core) relay(set *setState, index int, raw []byte) {
 	}
 	c.to = set.tree.Children(index, as, c.to)
 	to := c.to[begin:]
+	if len(st.have) > 0 {
+		to = slices.DeleteFunc(to, func(m Index) bool { return st.have[m] })
+	}
 	if raw[0] == kindStandIn {
 		for i, m := range to {
 			if m == c.cfg.Self {
@@ -106,8 +114,52 @@ func (c *Core) relay(set *setState, index int, raw []byte) {
 	}
 	if len(to) > 0 {
 		c.counts.Relayed += uint64(len(to))
-		c.send(to, raw, false)
+		// Parity waits for the data of others: without loss nobody needs it in the end.
+		c.send(to, raw, !set.statement.IsData(index))
 	}
+}
+
+// tellAtMost is the largest group in which everybody tells everybody else.
+const tellAtMost = 256
+
+// tell says that this member has a whole stream.
+func (c *Core) tell(s *stream) {
+	if c.cfg.Self == Nobody || c.cfg.Group.Len() > tellAtMost {
+		return
+	}
+	begin := len(c.to)
+	for m := range Index(c.cfg.Group.Len()) {
+		if m != c.cfg.Self && !s.have[m] {
+			c.to = append(c.to, m)
+		}
+	}
+	at := len(c.packets)
+	c.packets = append(c.packets, kindHave, byte(s.id.Channel))
+	c.packets = binary.BigEndian.AppendUint64(c.packets, uint64(s.id.Sender))
+	c.packets = binary.BigEndian.AppendUint64(c.packets, s.id.Slot)
+	if len(c.to) > begin {
+		c.send(c.to[begin:], c.packets[at:len(c.packets):len(c.packets)], false)
+	}
+}
+
+func (c *Core) receiveHave(from Index, body []byte) {
+	if len(body) != 17 || from == Nobody {
+		c.fault(from, "a malformed word")
+		return
+	}
+	id := fec.Stream{Channel: fec.Channel(body[0]), Sender: fec.Sender(binary.BigEndian.Uint64(body[1:])), Slot: binary.BigEndian.Uint64(body[9:])}
+	if s := c.streams[id]; s != nil {
+		if s.have == nil {
+			s.have = map[Index]bool{}
+		}
+		s.have[from] = true
+	}
+}
+
+// EveryoneHas reports whether all members have said that they have a stream.
+func (c *Core) EveryoneHas(id fec.Stream) bool {
+	s := c.streams[id]
+	return s != nil && len(s.have) >= c.cfg.Group.Len()-1
 }
 
 // genuine finds the stream and the set of a shred and verifies it. The set is nil if the

@@ -15,8 +15,9 @@ type stream struct {
 	highest  int // number of the highest set known, -1 if none is
 	doneSets int
 	held     int
-	heard    time.Time // when something new last came
-	asked    asking    // for what comes after the highest known set
+	heard    time.Time      // when something new last came
+	asked    asking         // for what comes after the highest known set
+	have     map[Index]bool // members that said that they have it all
 	finished bool
 	failed   bool
 	receipt  Receipt
@@ -192,6 +193,9 @@ func (c *Core) finish(now time.Time, s *stream) {
 	f.Receipt = s.receipt
 	c.out.Finished = append(c.out.Finished, f)
 	c.done = append(c.done, s.id)
+	if s.sender != c.cfg.Self {
+		c.tell(s)
+	}
 	c.blame(s)
 	for len(c.done) > c.cfg.Keep {
 		c.forget(c.streams[c.done[0]])

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 	"pgregory.net/rapid"
@@ -43,9 +45,7 @@ func run(t testing.TB, h host.Host, cfg Config, handle func(peer.ID, []byte)) *S
 		require.NoError(t, <-done)
 	})
 	require.Eventually(t, func() bool {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		return s.ctx != nil
+		return slices.Contains(h.Mux().Protocols(), protocol.ID(testProtocol))
 	}, 5*time.Second, time.Millisecond)
 	return s
 }
@@ -76,7 +76,7 @@ func TestPacketsArriveWholeByEveryWay(t *testing.T) {
 			s := run(t, a, Config{Mode: c.mode}, func(peer.ID, []byte) {})
 			for i := range 50 { // few enough not to be dropped by quic-go's queue
 				packet := bytes.Repeat([]byte{byte(i)}, 1+i*MaxPacket/50)
-				require.NoError(t, s.Send(t.Context(), b.ID(), packet))
+				require.NoError(t, s.Send(t.Context(), b.ID(), packet, false))
 				select {
 				case arrived := <-got:
 					require.Equal(t, packet, arrived)
@@ -95,11 +95,37 @@ func TestPacketsArriveWholeByEveryWay(t *testing.T) {
 func TestWhatCannotBeSentIsRefused(t *testing.T) {
 	a, b := newHost(t, "/ip4/127.0.0.1/udp/0/quic-v1"), newHost(t, "/ip4/127.0.0.1/udp/0/quic-v1")
 	s := run(t, a, Config{}, func(peer.ID, []byte) {})
-	require.False(t, s.TrySend(b.ID(), []byte{1}))
-	require.ErrorIs(t, s.Send(t.Context(), b.ID(), []byte{1}), ErrNotConnected)
+	require.False(t, s.TrySend(b.ID(), []byte{1}, false))
+	require.ErrorIs(t, s.Send(t.Context(), b.ID(), []byte{1}, false), ErrNotConnected)
 	connect(t, a, b)
-	require.False(t, s.TrySend(b.ID(), make([]byte, MaxPacket+1)))
-	require.ErrorIs(t, s.Send(t.Context(), b.ID(), make([]byte, MaxPacket+1)), ErrTooLong)
+	require.False(t, s.TrySend(b.ID(), make([]byte, MaxPacket+1), false))
+	require.ErrorIs(t, s.Send(t.Context(), b.ID(), make([]byte, MaxPacket+1), false), ErrTooLong)
+}
+
+// What may wait lets everything else go first.
+func TestWhatMayWaitGoesLast(t *testing.T) {
+	a, b := newHost(t, "/ip4/127.0.0.1/tcp/0"), newHost(t, "/ip4/127.0.0.1/tcp/0")
+	connect(t, a, b)
+	got := make(chan byte, 100)
+	run(t, b, Config{}, func(_ peer.ID, packet []byte) { got <- packet[0] })
+	s := run(t, a, Config{}, func(peer.ID, []byte) {})
+	p := newPath(s, b.ID())
+	for i := range byte(10) {
+		require.True(t, p.put([]byte{100 + i}, true))
+		require.True(t, p.put([]byte{i}, false))
+	}
+	s.mu.Lock()
+	s.paths[b.ID()] = p
+	s.group.Go(func() { p.run(s.ctx) })
+	s.mu.Unlock()
+	for i := range byte(20) {
+		want := i
+		if i >= 10 {
+			want = 100 + i - 10
+		}
+		require.Equal(t, want, <-got)
+	}
+	require.Zero(t, s.urgent.Load())
 }
 
 // A peer that takes nothing fills its own queue and nothing else.
@@ -112,16 +138,16 @@ func TestFullQueueDropsAndSendWaitsForRoom(t *testing.T) {
 	s.mu.Unlock()
 	packet := make([]byte, 1200)
 	for range (64 << 10) / (1200 + lengthSize) {
-		require.True(t, s.TrySend("slow", packet))
+		require.True(t, s.TrySend("slow", packet, false))
 	}
-	require.False(t, s.TrySend("slow", packet))
+	require.False(t, s.TrySend("slow", packet, false))
 	require.EqualValues(t, 1, s.Paths()[0].Dropped)
 	ctx, cancel := context.WithCancel(t.Context())
 	waiting := make(chan error, 1)
-	go func() { waiting <- s.Send(ctx, "slow", packet) }()
+	go func() { waiting <- s.Send(ctx, "slow", packet, false) }()
 	cancel()
 	require.ErrorIs(t, <-waiting, context.Canceled)
-	go func() { waiting <- s.Send(t.Context(), "slow", packet) }()
+	go func() { waiting <- s.Send(t.Context(), "slow", packet, false) }()
 	p.queue.take(nil, 10_000)
 	require.NoError(t, <-waiting)
 }
@@ -164,7 +190,7 @@ func isTimeout(err error) bool {
 
 func TestRingKeepsOrderWithinItsLimit(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		r := newRing(rapid.IntRange(2000, 40_000).Draw(t, "limit"))
+		r := newRing(rapid.IntRange(2000, 40_000).Draw(t, "limit"), make(chan struct{}, 1))
 		var model [][]byte
 		used := 0
 		for range rapid.IntRange(1, 300).Draw(t, "steps") {
@@ -191,7 +217,7 @@ func TestRingKeepsOrderWithinItsLimit(t *testing.T) {
 }
 
 func TestQueueingAllocatesNothing(t *testing.T) {
-	r := newRing(1 << 20)
+	r := newRing(1<<20, make(chan struct{}, 1))
 	packet := make([]byte, 1200)
 	for range 40 {
 		r.put(packet)
@@ -229,7 +255,7 @@ func BenchmarkLoopback(b *testing.B) {
 			for b.Loop() {
 				before := got.Load()
 				for range packets {
-					require.NoError(b, s.Send(b.Context(), y.ID(), packet))
+					require.NoError(b, s.Send(b.Context(), y.ID(), packet, false))
 				}
 				for still := time.Now(); got.Load()-before < packets*size && time.Since(still) < 200*time.Millisecond; time.Sleep(time.Millisecond) {
 				}

@@ -14,11 +14,14 @@ import (
 	"github.com/quic-go/quic-go"
 )
 
-// path is the way to one peer: a queue and the goroutine that empties it.
+// path is the way to one peer: its queues and the goroutine that empties them.
 type path struct {
-	s     *Service
-	to    peer.ID
-	queue *ring
+	s      *Service
+	to     peer.ID
+	queue  *ring
+	later  *ring // what may wait
+	filled chan struct{}
+	closed chan struct{}
 
 	mode    atomic.Uint32
 	sent    atomic.Uint64
@@ -51,12 +54,49 @@ const (
 )
 
 func newPath(s *Service, to peer.ID) *path {
-	p := &path{s: s, to: to, queue: newRing(s.cfg.QueueBytes)}
+	filled := make(chan struct{}, 1)
+	p := &path{
+		s: s, to: to, queue: newRing(s.cfg.QueueBytes, filled), later: newRing(s.cfg.QueueBytes, filled), filled: filled, closed: make(chan struct{}),
+	}
 	p.mode.Store(uint32(Streams))
 	return p
 }
 
-// run sends what is queued until the queue is closed.
+func (p *path) queueFor(mayWait bool) *ring {
+	if mayWait {
+		return p.later
+	}
+	return p.queue
+}
+
+func (p *path) put(packet []byte, mayWait bool) bool {
+	if mayWait {
+		return p.later.put(packet)
+	}
+	if !p.queue.put(packet) {
+		return false
+	}
+	p.s.urgent.Add(int64(lengthSize + len(packet)))
+	return true
+}
+
+// close ends the path. It must be called once.
+func (p *path) close() {
+	p.queue.close()
+	p.later.close()
+	close(p.closed)
+}
+
+const (
+	// patience is how long what may wait does at most while other packets are queued.
+	patience = 200 * time.Millisecond
+	// pause is how often it is looked whether the others have gone.
+	pause = 2 * time.Millisecond
+	// piece is how many bytes of what may wait go at a time.
+	piece = 8 << 10
+)
+
+// run sends what is queued until the path is closed.
 func (p *path) run(ctx context.Context) {
 	defer p.reset()
 	batch := make([]byte, 0, p.s.cfg.Coalesce+MaxPacket+lengthSize)
@@ -64,17 +104,28 @@ func (p *path) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case _, open := <-p.queue.filled:
-			if !open {
-				return
-			}
+		case <-p.closed:
+			p.s.urgent.Add(-int64(len(p.queue.take(nil, 1<<30))))
+			return
+		case <-p.filled:
 		}
 		for {
+			urgent := true
 			if batch = p.queue.take(batch[:0], p.s.cfg.Coalesce); len(batch) == 0 {
-				break
+				if urgent = false; p.later.empty() {
+					break
+				}
+				if p.wait(ctx) {
+					continue
+				}
+				batch = p.later.take(batch[:0], piece)
 			}
 			p.choose()
-			if err := p.send(ctx, batch); err != nil {
+			err := p.send(ctx, batch)
+			if urgent {
+				p.s.urgent.Add(-int64(len(batch)))
+			}
+			if err != nil {
 				if ctx.Err() != nil {
 					return
 				}
@@ -83,6 +134,24 @@ func (p *path) run(ctx context.Context) {
 			}
 		}
 	}
+}
+
+// wait lets what is urgent go first, to whomever it is, as long as patience lasts. It
+// returns true if something urgent came for this peer.
+func (p *path) wait(ctx context.Context) bool {
+	for waited := time.Duration(0); waited < patience && p.s.urgent.Load() > 0; waited += pause {
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-p.closed:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+		if !p.queue.empty() {
+			return true
+		}
+	}
+	return false
 }
 
 func (p *path) reset() {
@@ -99,8 +168,9 @@ func (p *path) choose() {
 	if p.conn == nil || p.conn.IsClosed() {
 		p.reset()
 		for _, c := range p.s.host.Network().ConnsToPeer(p.to) {
+			p.conn = c
 			if q := quicOf(c); q != nil {
-				p.conn, p.quic, p.last, p.measured = c, q, q.ConnectionStats(), time.Now()
+				p.quic, p.last, p.measured = q, q.ConnectionStats(), time.Now()
 				break
 			}
 		}

@@ -15,13 +15,13 @@ type ring struct {
 	used   int
 	count  int
 	closed bool
-	filled chan struct{} // holds a token if there is something
-	room   chan struct{} // closed and replaced when room is made; nil if nobody waits
+	filled chan<- struct{} // gets a token when there is something
+	room   chan struct{}   // closed and replaced when room is made; nil if nobody waits
 }
 
 const lengthSize = 2
 
-func newRing(limit int) *ring { return &ring{limit: limit, filled: make(chan struct{}, 1)} }
+func newRing(limit int, filled chan<- struct{}) *ring { return &ring{limit: limit, filled: filled} }
 
 // put copies a packet in and reports whether there was room.
 func (r *ring) put(packet []byte) bool {
@@ -83,22 +83,35 @@ func (r *ring) take(out []byte, most int) []byte {
 		}
 		r.count--
 	}
+	r.wake()
+	return out
+}
+
+// wake wakes who waits for room.
+func (r *ring) wake() {
 	if r.room != nil {
 		close(r.room)
 		r.room = nil
 	}
-	return out
+}
+
+func (r *ring) empty() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.count == 0
 }
 
 // waitRoom returns a channel that is closed when room has been made or the ring closed.
 func (r *ring) waitRoom() <-chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.closed {
+		done := make(chan struct{})
+		close(done)
+		return done
+	}
 	if r.room == nil {
 		r.room = make(chan struct{})
-		if r.closed {
-			close(r.room)
-		}
 	}
 	return r.room
 }
@@ -108,8 +121,5 @@ func (r *ring) close() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.closed = true
-	if r.room != nil {
-		close(r.room)
-	}
-	close(r.filled)
+	r.wake()
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/host"
@@ -61,6 +62,7 @@ type Service struct {
 	readers map[network.Conn]struct{}
 	ctx     context.Context // of Run; nil outside of it
 	group   sync.WaitGroup
+	urgent  atomic.Int64 // bytes queued that may not wait, to all peers
 }
 
 // tag is the first byte of our DATAGRAM frames. A connection has one reader of them, and
@@ -101,7 +103,7 @@ func (s *Service) Run(ctx context.Context) error {
 	s.mu.Lock()
 	s.ctx = nil
 	for id, p := range s.paths {
-		p.queue.close()
+		p.close()
 		delete(s.paths, id)
 	}
 	s.mu.Unlock()
@@ -123,13 +125,13 @@ func (s *Service) start(f func(ctx context.Context)) bool {
 
 // TrySend queues a packet, which it copies. It returns false if the peer is not connected
 // or its queue is full: the packet is then dropped. In the steady state it allocates
-// nothing.
-func (s *Service) TrySend(to peer.ID, packet []byte) bool {
+// nothing. What may wait goes when nothing else is queued to anybody, or after a while.
+func (s *Service) TrySend(to peer.ID, packet []byte, mayWait bool) bool {
 	p := s.path(to)
 	if p == nil || len(packet) > MaxPacket {
 		return false
 	}
-	if !p.queue.put(packet) {
+	if !p.put(packet, mayWait) {
 		p.dropped.Add(1)
 		return false
 	}
@@ -137,7 +139,7 @@ func (s *Service) TrySend(to peer.ID, packet []byte) bool {
 }
 
 // Send queues a packet, and waits for room as long as ctx lasts.
-func (s *Service) Send(ctx context.Context, to peer.ID, packet []byte) error {
+func (s *Service) Send(ctx context.Context, to peer.ID, packet []byte, mayWait bool) error {
 	if len(packet) > MaxPacket {
 		return fmt.Errorf("send to %s: %w: %d bytes, at most %d", to, ErrTooLong, len(packet), MaxPacket)
 	}
@@ -146,8 +148,8 @@ func (s *Service) Send(ctx context.Context, to peer.ID, packet []byte) error {
 		if p == nil {
 			return fmt.Errorf("send to %s: %w", to, ErrNotConnected)
 		}
-		room := p.queue.waitRoom()
-		if p.queue.put(packet) {
+		room := p.queueFor(mayWait).waitRoom()
+		if p.put(packet, mayWait) {
 			return nil
 		}
 		select {
@@ -182,7 +184,7 @@ func (s *Service) disconnected(c network.Conn) {
 	delete(s.readers, c)
 	id := c.RemotePeer()
 	if p := s.paths[id]; p != nil && s.host.Network().Connectedness(id) != network.Connected {
-		p.queue.close()
+		p.close()
 		delete(s.paths, id)
 	}
 }

@@ -21,8 +21,9 @@ import (
 
 // Packets carries packets to peers. net/dgram.Service does.
 type Packets interface {
-	TrySend(to peer.ID, packet []byte) bool
-	Send(ctx context.Context, to peer.ID, packet []byte) error
+	// TrySend and Send let packets that may wait go after all others.
+	TrySend(to peer.ID, packet []byte, mayWait bool) bool
+	Send(ctx context.Context, to peer.ID, packet []byte, mayWait bool) error
 	Connected(to peer.ID) bool
 }
 
@@ -97,7 +98,7 @@ func (d *Driver) step(event func(*turbine.Core) *turbine.Effects) {
 	effects := event(d.core)
 	for _, s := range effects.Sends {
 		for _, to := range s.To {
-			d.cfg.Packets.TrySend(d.cfg.Peers[to], s.Raw)
+			d.cfg.Packets.TrySend(d.cfg.Peers[to], s.Raw, s.Later)
 		}
 	}
 	finished := append([]turbine.Finished(nil), effects.Finished...)
@@ -149,8 +150,9 @@ func (d *Driver) Publish(ctx context.Context, ch fec.Channel, slot uint64, paylo
 		return fmt.Errorf("publish slot %d: %w", slot, err)
 	}
 	d.noteAbsent()
-	out := &outbox{d: d, overflow: make([][][]byte, len(d.cfg.Peers)), parity: make([][][]byte, len(d.cfg.Peers))}
-	if err := encoder.Cut(fec.Stream{Channel: ch, Slot: slot}, codec, packed, out.offer); err != nil {
+	id := fec.Stream{Channel: ch, Sender: d.cfg.Core.Group.At(d.cfg.Core.Self).Sender, Slot: slot}
+	out := &outbox{d: d, id: id, overflow: make([][][]byte, len(d.cfg.Peers)), parity: make([][][]byte, len(d.cfg.Peers))}
+	if err := encoder.Cut(id, codec, packed, out.offer); err != nil {
 		return fmt.Errorf("publish slot %d: %w", slot, err)
 	}
 	return out.drain(ctx)
@@ -213,6 +215,7 @@ func (d *Driver) Counts() turbine.Counts {
 // member whose queue is full holds up nobody else.
 type outbox struct {
 	d        *Driver
+	id       fec.Stream
 	overflow [][][]byte // by member: data that found no room
 	parity   [][][]byte
 }
@@ -229,7 +232,7 @@ func (o *outbox) offer(s *fec.Set) error {
 			switch {
 			case send.Later:
 				o.parity[to] = append(o.parity[to], bytes.Clone(send.Raw))
-			case len(o.overflow[to]) > 0 || !o.d.cfg.Packets.TrySend(o.d.cfg.Peers[to], send.Raw):
+			case len(o.overflow[to]) > 0 || !o.d.cfg.Packets.TrySend(o.d.cfg.Peers[to], send.Raw, false):
 				o.overflow[to] = append(o.overflow[to], bytes.Clone(send.Raw))
 			}
 		}
@@ -242,18 +245,31 @@ func (o *outbox) offer(s *fec.Set) error {
 func (o *outbox) drain(ctx context.Context) error {
 	var wg sync.WaitGroup
 	for to, p := range o.d.cfg.Peers {
-		rest := append(o.overflow[to], o.parity[to]...)
-		if len(rest) == 0 {
-			continue
+		if len(o.overflow[to])+len(o.parity[to]) > 0 {
+			wg.Go(func() { o.send(ctx, p, o.overflow[to], o.parity[to]) })
 		}
-		wg.Go(func() {
-			for _, packet := range rest {
-				if err := o.d.cfg.Packets.Send(ctx, p, packet); err != nil {
-					return // it is gone: parity and repair are for that
-				}
-			}
-		})
 	}
 	wg.Wait()
 	return ctx.Err()
+}
+
+// send sends what a member is to relay. It gives up when the member is gone, parity and
+// repair are for that, and once nobody needs parity any more.
+func (o *outbox) send(ctx context.Context, to peer.ID, data, parity [][]byte) {
+	for _, packet := range data {
+		if o.d.cfg.Packets.Send(ctx, to, packet, false) != nil {
+			return
+		}
+	}
+	for _, packet := range parity {
+		if o.d.everyoneHas(o.id) || o.d.cfg.Packets.Send(ctx, to, packet, true) != nil {
+			return
+		}
+	}
+}
+
+func (d *Driver) everyoneHas(id fec.Stream) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.core.EveryoneHas(id)
 }
