@@ -220,8 +220,12 @@ func (c *Core) sendRoot(set *setState, index int, raw []byte) {
 	}
 	begin := len(c.to)
 	c.to = append(c.to, root)
-	c.send(c.to[begin:], c.packet(kind, raw), !set.statement.IsData(index))
+	c.send(c.to[begin:], c.packet(kind, raw), mayWait(set.statement.Shape, index))
 }
+
+// mayWait reports whether a shred can wait until all data are on their way. Some parity
+// goes with the data: links that are filled lose a few packets in a hundred.
+func mayWait(shape fec.Shape, index int) bool { return index >= shape.Data+(shape.Parity+3)/4 }
 
 // stride spreads the shreds of one silent relay over the others.
 func (c *Core) stride(n int) int { return max(1, n/7) }

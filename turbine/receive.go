@@ -115,7 +115,7 @@ func (c *Core) relay(st *stream, set *setState, index int, raw []byte) {
 	if len(to) > 0 {
 		c.counts.Relayed += uint64(len(to))
 		// Parity waits for the data of others: without loss nobody needs it in the end.
-		c.send(to, raw, !set.statement.IsData(index))
+		c.send(to, raw, mayWait(set.statement.Shape, index))
 	}
 }
 

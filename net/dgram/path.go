@@ -46,6 +46,9 @@ const (
 	// clean is the part below which streams are tried again, after calmFor measurements.
 	clean   = 1000
 	calmFor = 10
+	// far is the round trip from which on datagrams are tried first: there a stream's
+	// retransmissions take long, and below it the processor is what is short.
+	far = 5 * time.Millisecond
 	// enough is how many packets make a measurement.
 	enough = 100
 
@@ -90,6 +93,9 @@ func (p *path) close() {
 const (
 	// patience is how long what may wait does at most while other packets are queued.
 	patience = 200 * time.Millisecond
+	// idle is how long after the last urgent packet left those still queued do not count:
+	// they are for peers that take nothing.
+	idle = 20 * time.Millisecond
 	// pause is how often it is looked whether the others have gone.
 	pause = 2 * time.Millisecond
 	// piece is how many bytes of what may wait go at a time.
@@ -124,6 +130,7 @@ func (p *path) run(ctx context.Context) {
 			err := p.send(ctx, batch)
 			if urgent {
 				p.s.urgent.Add(-int64(len(batch)))
+				p.s.moved.Store(time.Now().UnixNano())
 			}
 			if err != nil {
 				if ctx.Err() != nil {
@@ -136,10 +143,15 @@ func (p *path) run(ctx context.Context) {
 	}
 }
 
+// busy reports whether urgent packets are on their way out.
+func (s *Service) busy() bool {
+	return s.urgent.Load() > 0 && time.Now().UnixNano()-s.moved.Load() < int64(idle)
+}
+
 // wait lets what is urgent go first, to whomever it is, as long as patience lasts. It
 // returns true if something urgent came for this peer.
 func (p *path) wait(ctx context.Context) bool {
-	for waited := time.Duration(0); waited < patience && p.s.urgent.Load() > 0; waited += pause {
+	for waited := time.Duration(0); waited < patience && p.s.busy(); waited += pause {
 		timer := time.NewTimer(pause)
 		select {
 		case <-timer.C:
@@ -170,7 +182,11 @@ func (p *path) choose() {
 		for _, c := range p.s.host.Network().ConnsToPeer(p.to) {
 			p.conn = c
 			if q := quicOf(c); q != nil {
-				p.quic, p.last, p.measured = q, q.ConnectionStats(), time.Now()
+				p.quic, p.last, p.measured, p.calm = q, q.ConnectionStats(), time.Now(), 0
+				p.mode.Store(uint32(Streams))
+				if p.last.SmoothedRTT >= far {
+					p.mode.Store(uint32(Datagrams))
+				}
 				break
 			}
 		}
@@ -203,7 +219,7 @@ func (p *path) measure() {
 	switch {
 	case loss >= lossy:
 		p.mode.Store(uint32(Datagrams))
-	case p.calm >= calmFor:
+	case p.calm >= calmFor && now.SmoothedRTT < far:
 		p.mode.Store(uint32(Streams))
 	}
 }

@@ -63,6 +63,7 @@ type Service struct {
 	ctx     context.Context // of Run; nil outside of it
 	group   sync.WaitGroup
 	urgent  atomic.Int64 // bytes queued that may not wait, to all peers
+	moved   atomic.Int64 // when some of them last left, in nanoseconds
 }
 
 // tag is the first byte of our DATAGRAM frames. A connection has one reader of them, and
