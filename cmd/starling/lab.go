@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/csv"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -24,7 +26,7 @@ func newLabCmd(a *app) *cobra.Command {
 // labFlags are the flags that need parsing of their own.
 type labFlags struct {
 	size, fragment, uplink, downlink, loss, churn string
-	topology, sweep, csv                          string
+	topology, sweep, csv, plot                    string
 }
 
 func newLabPropagateCmd(a *app) *cobra.Command {
@@ -61,6 +63,7 @@ payload at the first node, and shows when the others had it and what it cost.`,
 	f.StringVar(&l.topology, "topology", "", "CSV of round trips, region,region,ms, in place of --rtt")
 	f.StringVar(&l.sweep, "sweep", "", "double one of size, nodes, uplink, rtt, loss: size=256KiB..32MiB")
 	f.StringVar(&l.csv, "csv", "", "also write the figures to this file")
+	f.StringVar(&l.plot, "plot", "", "also draw arrivals, or the sweep, to this .svg or .png file")
 	f.Uint64Var(&o.Seed, "seed", o.Seed, "decides keys, payload, mesh, regions and churn")
 	return cmd
 }
@@ -84,6 +87,11 @@ func (l labFlags) complete(o *lab.Options) (err error) {
 	if o.Churn, err = lab.ParseShare(l.churn); err != nil {
 		return fmt.Errorf("churn: %w", err)
 	}
+	if l.plot != "" {
+		if _, err := lab.PlotFormat(l.plot); err != nil {
+			return err
+		}
+	}
 	if l.topology != "" {
 		f, err := os.Open(l.topology)
 		if err != nil {
@@ -97,12 +105,6 @@ func (l labFlags) complete(o *lab.Options) (err error) {
 	return o.Validate()
 }
 
-// labPoint is the results at one value of a sweep.
-type labPoint struct {
-	Value   string       `json:"value,omitempty"`
-	Results []lab.Result `json:"results"`
-}
-
 func (a *app) propagate(ctx context.Context, o lab.Options, l labFlags) error {
 	runs := []lab.Variant{{Options: o}}
 	if l.sweep != "" {
@@ -111,22 +113,47 @@ func (a *app) propagate(ctx context.Context, o lab.Options, l labFlags) error {
 			return &usageError{err}
 		}
 	}
-	var points []labPoint
+	var points []lab.Point
+	var failed error
 	for _, v := range runs {
 		v.Options.Progress = a.labProgress(v.Value)
 		r, err := lab.Run(ctx, v.Options)
 		a.labProgressEnd()
-		if err != nil {
-			return err
+		if len(r) > 0 { // what was measured is shown in any case
+			points = append(points, lab.Point{Value: v.Value, Results: r})
 		}
-		points = append(points, labPoint{v.Value, r})
+		if failed = err; err != nil {
+			break
+		}
 	}
+	if len(points) == 0 {
+		return failed
+	}
+	return errors.Join(failed, l.write(points), a.print(points, func(w io.Writer) { a.labTable(w, points) }))
+}
+
+// write writes the files that were asked for.
+func (l labFlags) write(points []lab.Point) error {
 	if l.csv != "" {
 		if err := writeLabCSV(l.csv, points); err != nil {
 			return fmt.Errorf("write figures: %w", err)
 		}
 	}
-	return a.print(points, func(w io.Writer) { a.labTable(w, points) })
+	if l.plot == "" {
+		return nil
+	}
+	format, err := lab.PlotFormat(l.plot)
+	if err != nil {
+		return err
+	}
+	var drawn bytes.Buffer
+	if err := lab.Plot(&drawn, format, points); err != nil {
+		return err
+	}
+	if err := os.WriteFile(l.plot, drawn.Bytes(), 0o644); err != nil {
+		return fmt.Errorf("write plot: %w", err)
+	}
+	return nil
 }
 
 // labProgress draws a bar on a terminal.
@@ -165,7 +192,7 @@ func labRow(value string, r lab.Result) []string {
 	}
 }
 
-func (a *app) labTable(w io.Writer, points []labPoint) {
+func (a *app) labTable(w io.Writer, points []lab.Point) {
 	skip := 0
 	if len(points) == 1 {
 		skip = 1
@@ -183,7 +210,7 @@ func (a *app) labTable(w io.Writer, points []labPoint) {
 	a.table(w, labHeader[skip:], rows)
 }
 
-func writeLabCSV(path string, points []labPoint) error {
+func writeLabCSV(path string, points []lab.Point) error {
 	lines := [][]string{slices.Clone(labHeader)}
 	for _, p := range points {
 		for _, r := range p.Results {
