@@ -232,13 +232,22 @@ func (p *path) send(ctx context.Context, batch []byte) error {
 	for rest := batch; len(rest) > 0; rest = rest[lengthSize+int(binary.BigEndian.Uint16(rest)):] {
 		p.sent.Add(1)
 	}
+	if err := p.s.pace.WaitN(ctx, len(batch)+len(batch)/MaxPacket*overhead); err != nil {
+		return err
+	}
 	return p.sendStream(ctx, batch)
 }
+
+// overhead is about what QUIC adds to a packet.
+const overhead = 40
 
 func (p *path) sendDatagrams(ctx context.Context, batch []byte) error {
 	for len(batch) > 0 {
 		end := lengthSize + int(binary.BigEndian.Uint16(batch))
 		p.sent.Add(1)
+		if err := p.s.pace.WaitN(ctx, end+overhead); err != nil {
+			return err
+		}
 		p.frame = append(append(p.frame[:0], tag), batch[lengthSize:end]...)
 		// It waits while the connection's own queue is full.
 		err := p.quic.SendDatagram(p.frame)

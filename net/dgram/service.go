@@ -15,6 +15,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/quic-go/quic-go"
+	"golang.org/x/time/rate"
 )
 
 // Mode is how packets travel to a peer.
@@ -39,6 +40,10 @@ type Config struct {
 	QueueBytes int // for a peer; 0 is 4 MiB
 	Coalesce   int // bytes of a write to a stream; 0 is 32 KiB
 	Mode       Mode
+	// Rate bounds what is sent to all peers together, in bytes a second; 0 is no bound. A
+	// node that knows its uplink should stay a little below: many connections that each
+	// probe for room fill its queue and lose packets.
+	Rate int
 	// Measure is how often a path's loss is looked at; 0 is 500 ms.
 	Measure time.Duration
 }
@@ -63,6 +68,7 @@ type Service struct {
 	ctx     context.Context // of Run; nil outside of it
 	group   sync.WaitGroup
 	urgent  atomic.Int64 // bytes queued that may not wait, to all peers
+	pace    *rate.Limiter
 	moved   atomic.Int64 // when some of them last left, in nanoseconds
 }
 
@@ -81,7 +87,11 @@ func New(h host.Host, id protocol.ID, cfg Config, log *slog.Logger, handle func(
 	if cfg.Measure == 0 {
 		cfg.Measure = 500 * time.Millisecond
 	}
-	return &Service{host: h, id: id, cfg: cfg, log: log, handle: handle, paths: map[peer.ID]*path{}, readers: map[network.Conn]struct{}{}}
+	pace := rate.NewLimiter(rate.Inf, 0)
+	if cfg.Rate > 0 {
+		pace = rate.NewLimiter(rate.Limit(cfg.Rate), 2*cfg.Coalesce)
+	}
+	return &Service{pace: pace, host: h, id: id, cfg: cfg, log: log, handle: handle, paths: map[peer.ID]*path{}, readers: map[network.Conn]struct{}{}}
 }
 
 // Run carries packets until ctx ends, and returns when all its goroutines have.

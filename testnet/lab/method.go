@@ -26,6 +26,7 @@ type Seat struct {
 	// random graph drawn from the seed.
 	Neighbours []peer.ID
 	Size       int // of the payload, in bytes
+	Rate       int // of the node's own uplink that it may fill, bytes a second; 0 if it does not know
 	Fragment   int // size to cut payloads into, in bytes, for methods that do
 	// Got is to be called with the whole payload once, by nodes other than the
 	// publisher. It is safe for concurrent use and keeps no reference.

@@ -140,7 +140,7 @@ func (t *trial) join(ctx context.Context) error {
 	}
 	for i, h := range t.hosts {
 		m, err := t.method.Join(ctx, Seat{
-			Host: h, Peers: ids, Publisher: ids[0], Neighbours: graph[i], Size: len(t.block), Fragment: int(t.o.Fragment),
+			Host: h, Peers: ids, Publisher: ids[0], Neighbours: graph[i], Size: len(t.block), Fragment: int(t.o.Fragment), Rate: int(t.o.Uplink / 8 * 95 / 100),
 			Got: func(b []byte) { t.got(i, want, b) },
 		})
 		if err != nil {

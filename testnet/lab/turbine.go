@@ -41,7 +41,7 @@ func (turbineMethod) Join(ctx context.Context, s Seat) (Member, error) {
 	}
 	key := s.Host.Peerstore().PrivKey(s.Host.ID())
 	m := &turbineMember{ctx: ctx}
-	m.packets = dgram.New(s.Host, packetProtocol, dgram.Config{}, slog.New(slog.DiscardHandler),
+	m.packets = dgram.New(s.Host, packetProtocol, dgram.Config{Rate: s.Rate}, slog.New(slog.DiscardHandler),
 		func(from peer.ID, packet []byte) { m.driver.Receive(from, packet) })
 	m.driver = driver.New(driver.Config{
 		Core: turbine.Config{
