@@ -104,13 +104,18 @@ func (t *Tree) Root(shred int) Index { return t.order[shred%len(t.order)] }
 // In the order of the shred's tree, position 0 is the root and the layers follow: the
 // second begins at 1 with fanout members, the third has fanout² of them. The member at
 // offset q of a layer of w has the offsets q, q+w, q+2w, ... of the next.
+//
+// The order is that of the shuffle, begun at the root and walked in steps of a length that
+// differs from shred to shred: were it one, a member would have the same parent for nearly
+// all shreds of a set, and lose them all with it.
 func (t *Tree) Children(shred int, of Index, out []Index) []Index {
 	at, ok := t.place[of]
 	if !ok {
 		return out
 	}
 	n := len(t.order)
-	position := (int(at) - shred%n + n) % n
+	root := shred % n
+	position, step := t.walk(shred, int(at))
 	begin, width := 0, 1
 	for position >= begin+width {
 		begin, width = begin+width, width*t.fanout
@@ -120,10 +125,38 @@ func (t *Tree) Children(shred int, of Index, out []Index) []Index {
 		if child >= n {
 			break
 		}
-		out = append(out, t.order[(child+shred)%n])
+		out = append(out, t.order[(root+child*step)%n])
 		child += width
 	}
 	return out
+}
+
+// walk returns a member's position in the order of a shred's tree, and the length of the
+// steps of that order.
+func (t *Tree) walk(shred, at int) (position, step int) {
+	n := len(t.order)
+	if n < 3 {
+		return (at - shred%n + n) % n, 1
+	}
+	step = 1 + int(uint32(shred)*2654435761)%(n-1)
+	for {
+		// at = root + position*step, so that position = (at-root)/step modulo n.
+		if inverse, ok := invert(step, n); ok {
+			return (at - shred%n + n) % n * inverse % n, step
+		}
+		step = step%(n-1) + 1
+	}
+}
+
+// invert finds x with a*x = 1 modulo n, by Euclid's algorithm.
+func invert(a, n int) (x int, ok bool) {
+	r, next, t, after := n, a, 0, 1
+	for next != 0 {
+		q := r / next
+		r, next = next, r-q*next
+		t, after = after, t-q*after
+	}
+	return (t%n + n) % n, r == 1
 }
 
 // Depth is how many hops a shred makes at most.

@@ -84,6 +84,29 @@ func TestEveryMemberIsRootOfAShareOfTheShreds(t *testing.T) {
 	}
 }
 
+// A member must not depend on one other for many shreds of a set.
+func TestParentsDifferFromShredToShred(t *testing.T) {
+	const n, shreds = 1000, 170
+	g := newGroup(t, make([]uint64, n)...)
+	tree := g.Tree(testChain, placeOf(7, 1, 1), 200)
+	parents := make([]map[Index]int, n)
+	for shred := range shreds {
+		for m := range Index(n) {
+			for _, child := range tree.Children(shred, m, nil) {
+				if parents[child] == nil {
+					parents[child] = map[Index]int{}
+				}
+				parents[child][m]++
+			}
+		}
+	}
+	for m, of := range parents {
+		for parent, count := range of {
+			require.LessOrEqual(t, count, shreds/8, "member %d depends on %d", m, parent)
+		}
+	}
+}
+
 func TestTreesOfOtherSetsSlotsAndNetworksDiffer(t *testing.T) {
 	g := newGroup(t, make([]uint64, 40)...)
 	base := g.Tree(testChain, placeOf(1, 1, 1), 3).order

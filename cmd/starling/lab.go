@@ -20,7 +20,7 @@ import (
 
 func newLabCmd(a *app) *cobra.Command {
 	return group("lab", "measure the network stack over emulated links",
-		"  starling lab propagate --nodes 20 --size 1MiB --loss 1%", newLabPropagateCmd(a))
+		"  starling lab propagate --nodes 20 --size 1MiB --loss 1%\n  starling lab scale --nodes 10000 --size 32MiB --plot scale.svg", newLabPropagateCmd(a), newLabScaleCmd(a))
 }
 
 // labFlags are the flags that need parsing of their own.
@@ -177,15 +177,16 @@ func (a *app) labProgressEnd() {
 
 var labHeader = []string{"value", "method", "50%", "90%", "99%", "100%", "bound", "publisher/payload", "total/(payload x nodes)", "duplicates", "repairs", "cpu s", "unreached", "gone"}
 
-func labRow(value string, r lab.Result) []string {
-	seconds := func(s float64) string {
-		if s < 0 {
-			return "never"
-		}
-		return strconv.FormatFloat(s, 'f', 3, 64)
+func labSeconds(s float64) string {
+	if s < 0 {
+		return "never"
 	}
+	return strconv.FormatFloat(s, 'f', 3, 64)
+}
+
+func labRow(value string, r lab.Result) []string {
 	return []string{
-		value, r.Method, seconds(r.P50), seconds(r.P90), seconds(r.P99), seconds(r.All), seconds(r.Bound),
+		value, r.Method, labSeconds(r.P50), labSeconds(r.P90), labSeconds(r.P99), labSeconds(r.All), labSeconds(r.Bound),
 		fmt.Sprintf("%.2f", r.PublisherBytes), fmt.Sprintf("%.2f", r.TotalBytes),
 		strconv.FormatUint(r.Duplicates, 10), strconv.FormatUint(r.Repairs, 10),
 		fmt.Sprintf("%.1f", r.CPU), strconv.Itoa(r.Unreached), strconv.Itoa(r.Gone),

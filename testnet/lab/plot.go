@@ -39,6 +39,30 @@ func Plot(out io.Writer, format string, points []Point) error {
 	if len(points) == 1 {
 		lines = arrivalLines(p, points[0])
 	}
+	return draw(p, lines, out, format)
+}
+
+// PlotScale draws the times of groups against their size.
+func PlotScale(out io.Writer, format string, points []ScalePoint) error {
+	p := plot.New()
+	p.X.Label.Text, p.Y.Label.Text = "nodes", "seconds"
+	p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, plot.LogTicks{Prec: -1}
+	p.Add(plotter.NewGrid())
+	p.Legend.Top, p.Legend.Left = true, true
+	p.Y.Min = 0
+	lines := []plotLine{{name: "99% of nodes"}, {name: "half of the nodes"}, {name: "bound"}}
+	for _, point := range points {
+		for i, y := range []float64{point.P99, point.P50, point.Bound} {
+			if y >= 0 {
+				lines[i].xys = append(lines[i].xys, plotter.XY{X: float64(point.Nodes), Y: y})
+			}
+		}
+	}
+	return draw(p, lines, out, format)
+}
+
+// draw adds the lines that have points and writes the drawing.
+func draw(p *plot.Plot, lines []plotLine, out io.Writer, format string) error {
 	for i, l := range lines {
 		if len(l.xys) == 0 {
 			continue // it never got there
