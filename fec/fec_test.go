@@ -168,6 +168,32 @@ func TestShredOfAnotherNetworkIsRefused(t *testing.T) {
 	require.ErrorIs(t, err, ErrSignature)
 }
 
+// What a gatherer accepts is exactly what Verify accepts, in whatever order shreds come,
+// and a proof that is spoilt above what is known is refused, too.
+func TestCheckAgreesWithVerify(t *testing.T) {
+	shape := Shape{9, 6}
+	s := cut(t, newEncoder(t, shape), payloadOf(6000, 4))[0]
+	for seed := range uint64(40) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		first, err := Parse(s.Shreds[r.IntN(shape.Total())])
+		require.NoError(t, err)
+		g := NewGatherer(s.Statement, first.Signature())
+		for range 60 {
+			raw := bytes.Clone(s.Shreds[r.IntN(shape.Total())])
+			if r.IntN(2) == 0 {
+				raw[r.IntN(len(raw))] ^= byte(1 << r.IntN(8))
+			}
+			sh, err := Parse(raw)
+			if err != nil {
+				continue
+			}
+			_, _, want := Verify(sh, testChain, &s.Statement, nil)
+			_, got := g.Check(sh)
+			require.Equal(t, want == nil, got == nil, "seed %d", seed)
+		}
+	}
+}
+
 // lie signs a set one of whose parity shreds is no parity.
 func lie(t testing.TB, shape Shape) *Set {
 	e := newEncoder(t, shape)

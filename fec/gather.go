@@ -43,6 +43,7 @@ type Gatherer struct {
 	signature [signSize]byte
 	slab      []byte
 	shards    [][]byte // nil where missing
+	path      *path
 	leaves    []node
 	proofs    []byte
 	have      int
@@ -54,7 +55,7 @@ type Gatherer struct {
 // whole set: [Statement.Memory] bytes.
 func NewGatherer(st Statement, signature []byte) *Gatherer {
 	n := st.Shape.Total()
-	g := &Gatherer{statement: st, slab: make([]byte, n*st.shard()), shards: make([][]byte, n), leaves: make([]node, n), proofs: make([]byte, n*st.Shape.depth()*nodeSize)}
+	g := &Gatherer{statement: st, slab: make([]byte, n*st.shard()), shards: make([][]byte, n), path: newPath(n), leaves: make([]node, n), proofs: make([]byte, n*st.Shape.depth()*nodeSize)}
 	copy(g.signature[:], signature)
 	return g
 }
@@ -63,7 +64,23 @@ func (s Statement) shard() int { return int(s.Shard) * shardAlign }
 
 // Memory is about what gathering a set takes, in bytes.
 func (s Statement) Memory() int {
-	return s.Shape.Total() * (s.shard() + (1+s.Shape.depth())*nodeSize + 24)
+	return s.Shape.Total() * (s.shard() + (3+s.Shape.depth())*nodeSize + 28)
+}
+
+// Check verifies a shred of the set: it must be of the statement that was signed. It
+// allocates nothing, and hashes little beyond the payload once some shreds came. ErrProof
+// means that the shred belongs to another statement, genuine or not: see [Verify].
+func (g *Gatherer) Check(s Shred) (Verified, error) {
+	claim := s.claim()
+	claim.Root = g.statement.Root
+	if claim != g.statement {
+		return Verified{}, ErrProof
+	}
+	leaf := leafOf(s.Payload())
+	if !g.path.verify(leaf, s.Index(), s.proof(), g.statement.Root) {
+		return Verified{}, ErrProof
+	}
+	return Verified{s, leaf}, nil
 }
 
 // Statement is what the sender signed.

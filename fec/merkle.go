@@ -67,6 +67,56 @@ func (t *tree) prove(index int, out []byte) {
 	}
 }
 
+// path is a tree of which parts are known: those that verified proofs led through. Where
+// a node is known, so are its sibling, its parent and all above.
+type path struct {
+	*tree
+	known [][]bool
+}
+
+func newPath(leaves int) *path {
+	p := &path{tree: growTree(leaves)}
+	for _, level := range p.levels {
+		p.known = append(p.known, make([]bool, len(level)))
+	}
+	return p
+}
+
+// verify reports whether a proof leads from a leaf to the root, hashing only up to the
+// first known node. From there on the proof must be what is known, byte for byte: it is
+// passed on to others, who may know nothing yet.
+func (p *path) verify(leaf node, index int, proof []byte, root node) bool {
+	var climbed [12]node // MaxShreds has 11 levels above the leaves
+	at, level, i := leaf, 0, index
+	for level < len(p.levels)-1 && !p.known[level][i] {
+		climbed[level] = at
+		sibling := node(proof[level*nodeSize:])
+		if i%2 == 0 {
+			at = parentOf(at, sibling)
+		} else {
+			at = parentOf(sibling, at)
+		}
+		level, i = level+1, i/2
+	}
+	if level == len(p.levels)-1 {
+		if at != root {
+			return false
+		}
+	} else if at != p.levels[level][i] {
+		return false
+	}
+	for l, j := level, i; l < len(p.levels)-1; l, j = l+1, j/2 {
+		if p.levels[l][j^1] != node(proof[l*nodeSize:]) {
+			return false
+		}
+	}
+	for l, j := 0, index; l < level; l, j = l+1, j/2 {
+		p.levels[l][j], p.levels[l][j^1] = climbed[l], node(proof[l*nodeSize:])
+		p.known[l][j], p.known[l][j^1] = true, true
+	}
+	return true
+}
+
 // climb computes the root that a proof leads to.
 func climb(leaf node, index int, proof []byte) node {
 	for ; len(proof) > 0; proof = proof[nodeSize:] {

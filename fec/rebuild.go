@@ -48,16 +48,16 @@ func rebuildSet(shreds [][]byte, chain hash.Hash, codes *Codes, check Check) ([]
 		if err != nil {
 			return nil, err
 		}
-		var known *Statement
-		if g != nil {
-			known = &g.statement
+		if g == nil {
+			_, st, err := Verify(s, chain, nil, check)
+			if err != nil {
+				return nil, err
+			}
+			g = NewGatherer(st, s.Signature())
 		}
-		v, st, err := Verify(s, chain, known, check)
+		v, err := g.Check(s)
 		if err != nil {
 			return nil, err
-		}
-		if g == nil {
-			g = NewGatherer(st, s.Signature())
 		}
 		g.Add(v)
 	}

@@ -106,12 +106,17 @@ func (s Shred) Statement() Statement {
 }
 
 func (s Shred) examine() (Statement, node) {
-	leaf := leafOf(s.Payload())
+	st, leaf := s.claim(), leafOf(s.Payload())
+	st.Root = climb(leaf, s.Index(), s.proof())
+	return st, leaf
+}
+
+// claim is the statement without its root.
+func (s Shred) claim() Statement {
 	return Statement{
 		Stream: s.Stream(), Set: s.set(), Shape: s.shape(), Size: uint32(s.size()), Shard: uint16(s.shard() / shardAlign),
 		Codec: Codec(s.raw[3]), Last: s.raw[2]&flagLast != 0, Before: Root(s.raw[beforeAt:signAt]),
-		Root: climb(leaf, s.Index(), s.proof()),
-	}, leaf
+	}
 }
 
 // put writes the header of a shred with an index.

@@ -175,7 +175,7 @@ func (c *Core) genuine(now time.Time, from, sender Index, s fec.Shred) (*stream,
 		set = st.sets[s.Place().Set]
 	}
 	if set != nil {
-		v, _, err := fec.Verify(s, c.cfg.Chain, &set.statement, nil)
+		v, err := set.g.Check(s)
 		if err != nil {
 			c.contradicted(from, st, set, s)
 			return nil, nil, fec.Verified{}
