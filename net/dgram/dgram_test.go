@@ -35,8 +35,13 @@ func newHost(t testing.TB, listen string) host.Host {
 	return h
 }
 
-func run(t testing.TB, h host.Host, cfg Config, handle func(peer.ID, []byte)) *Service {
-	s := New(h, testProtocol, cfg, slog.New(slog.DiscardHandler), handle)
+const testPort = 7
+
+// run runs a service and opens a port of it.
+func run(t testing.TB, h host.Host, cfg Config, handle func(peer.ID, []byte)) (*Service, *Port) {
+	s := New(h, testProtocol, cfg, slog.New(slog.DiscardHandler))
+	port := s.Port(testPort)
+	port.Handle(handle)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
@@ -47,7 +52,7 @@ func run(t testing.TB, h host.Host, cfg Config, handle func(peer.ID, []byte)) *S
 	require.Eventually(t, func() bool {
 		return slices.Contains(h.Mux().Protocols(), protocol.ID(testProtocol))
 	}, 5*time.Second, time.Millisecond)
-	return s
+	return s, port
 }
 
 func connect(t testing.TB, a, b host.Host) {
@@ -73,10 +78,10 @@ func TestPacketsArriveWholeByEveryWay(t *testing.T) {
 				require.Equal(t, a.ID(), from)
 				got <- bytes.Clone(packet)
 			})
-			s := run(t, a, Config{Mode: c.mode}, func(peer.ID, []byte) {})
+			s, port := run(t, a, Config{Mode: c.mode}, func(peer.ID, []byte) {})
 			for i := range 50 { // few enough not to be dropped by quic-go's queue
 				packet := bytes.Repeat([]byte{byte(i)}, 1+i*MaxPacket/50)
-				require.NoError(t, s.Send(t.Context(), b.ID(), packet, false))
+				require.NoError(t, port.Send(t.Context(), b.ID(), packet, false))
 				select {
 				case arrived := <-got:
 					require.Equal(t, packet, arrived)
@@ -94,12 +99,14 @@ func TestPacketsArriveWholeByEveryWay(t *testing.T) {
 
 func TestWhatCannotBeSentIsRefused(t *testing.T) {
 	a, b := newHost(t, "/ip4/127.0.0.1/udp/0/quic-v1"), newHost(t, "/ip4/127.0.0.1/udp/0/quic-v1")
-	s := run(t, a, Config{}, func(peer.ID, []byte) {})
-	require.False(t, s.TrySend(b.ID(), []byte{1}, false))
-	require.ErrorIs(t, s.Send(t.Context(), b.ID(), []byte{1}, false), ErrNotConnected)
+	_, port := run(t, a, Config{}, func(peer.ID, []byte) {})
+	require.False(t, port.TrySend(b.ID(), []byte{1}, false))
+	require.ErrorIs(t, port.Send(t.Context(), b.ID(), []byte{1}, false), ErrNotConnected)
 	connect(t, a, b)
-	require.False(t, s.TrySend(b.ID(), make([]byte, MaxPacket+1), false))
-	require.ErrorIs(t, s.Send(t.Context(), b.ID(), make([]byte, MaxPacket+1), false), ErrTooLong)
+	for _, bad := range [][]byte{nil, make([]byte, MaxPacket+1)} {
+		require.False(t, port.TrySend(b.ID(), bad, false))
+		require.ErrorIs(t, port.Send(t.Context(), b.ID(), bad, false), ErrLength)
+	}
 }
 
 // What may wait lets everything else go first.
@@ -108,11 +115,11 @@ func TestWhatMayWaitGoesLast(t *testing.T) {
 	connect(t, a, b)
 	got := make(chan byte, 100)
 	run(t, b, Config{}, func(_ peer.ID, packet []byte) { got <- packet[0] })
-	s := run(t, a, Config{}, func(peer.ID, []byte) {})
+	s, _ := run(t, a, Config{}, func(peer.ID, []byte) {})
 	p := newPath(s, b.ID())
 	for i := range byte(10) {
-		require.True(t, p.put([]byte{100 + i}, true))
-		require.True(t, p.put([]byte{i}, false))
+		require.True(t, p.put(testPort, []byte{100 + i}, true))
+		require.True(t, p.put(testPort, []byte{i}, false))
 	}
 	s.mu.Lock()
 	s.paths[b.ID()] = p
@@ -131,35 +138,65 @@ func TestWhatMayWaitGoesLast(t *testing.T) {
 // A peer that takes nothing fills its own queue and nothing else.
 func TestFullQueueDropsAndSendWaitsForRoom(t *testing.T) {
 	a := newHost(t, "/ip4/127.0.0.1/tcp/0")
-	s := run(t, a, Config{QueueBytes: 64 << 10}, func(peer.ID, []byte) {})
+	s, port := run(t, a, Config{QueueBytes: 64 << 10}, func(peer.ID, []byte) {})
 	p := newPath(s, "slow") // nobody empties its queue
 	s.mu.Lock()
 	s.paths["slow"] = p
 	s.mu.Unlock()
 	packet := make([]byte, 1200)
-	for range (64 << 10) / (1200 + lengthSize) {
-		require.True(t, s.TrySend("slow", packet, false))
+	for range (64 << 10) / (1200 + headSize) {
+		require.True(t, port.TrySend("slow", packet, false))
 	}
-	require.False(t, s.TrySend("slow", packet, false))
+	require.False(t, port.TrySend("slow", packet, false))
 	require.EqualValues(t, 1, s.Paths()[0].Dropped)
 	ctx, cancel := context.WithCancel(t.Context())
 	waiting := make(chan error, 1)
-	go func() { waiting <- s.Send(ctx, "slow", packet, false) }()
+	go func() { waiting <- port.Send(ctx, "slow", packet, false) }()
 	cancel()
 	require.ErrorIs(t, <-waiting, context.Canceled)
-	go func() { waiting <- s.Send(t.Context(), "slow", packet, false) }()
+	go func() { waiting <- port.Send(t.Context(), "slow", packet, false) }()
 	p.queue.take(nil, 10_000)
 	require.NoError(t, <-waiting)
 }
 
+func TestPacketsComeToThePortTheyWereSentFrom(t *testing.T) {
+	a, b := newHost(t, "/ip4/127.0.0.1/tcp/0"), newHost(t, "/ip4/127.0.0.1/tcp/0")
+	connect(t, a, b)
+	got := make(chan string, 10)
+	take := func(name string) func(peer.ID, []byte) {
+		return func(_ peer.ID, p []byte) { got <- name + string(p) }
+	}
+	there, first := run(t, b, Config{}, take("first "))
+	here, one := run(t, a, Config{}, func(peer.ID, []byte) {})
+	two := here.Port(testPort + 1)
+	send := func(p *Port, text string) { require.NoError(t, p.Send(t.Context(), b.ID(), []byte(text), false)) }
+	send(two, "to a port that is not open")
+	send(one, "x")
+	require.Equal(t, "first x", <-got)
+	second, third := there.Port(testPort+1), there.Port(testPort+1)
+	second.Handle(take("second "))
+	send(two, "y")
+	require.Equal(t, "second y", <-got)
+	third.Handle(take("third "))
+	second.Close() // it has been replaced: this changes nothing
+	send(two, "z")
+	require.Equal(t, "third z", <-got)
+	third.Close()
+	send(two, "nobody is there any more")
+	send(one, "x")
+	require.Equal(t, "first x", <-got)
+	first.Close()
+}
+
 func TestStreamsThatBreakTheRulesAreReset(t *testing.T) {
 	for name, raw := range map[string][]byte{
-		"empty packet":    {0, 0},
-		"too long":        binary.BigEndian.AppendUint16(nil, MaxPacket+1),
-		"ends in between": {0, 9, 1},
+		"empty packet":    {0, 1, 7},
+		"no port":         {0, 0},
+		"too long":        binary.BigEndian.AppendUint16(nil, MaxPacket+2),
+		"ends in between": {0, 9, 7},
 	} {
 		var got int
-		err := readPackets(bytes.NewReader(append([]byte{0, 1, 7}, raw...)), func([]byte) { got++ })
+		err := readPackets(bytes.NewReader(append([]byte{0, 2, 7, 7}, raw...)), func([]byte) { got++ })
 		require.Error(t, err, name)
 		require.Equal(t, 1, got, name)
 	}
@@ -173,7 +210,7 @@ func TestMoreStreamsThanAllowedAreReset(t *testing.T) {
 	for range maxStreams + 3 {
 		st, err := a.NewStream(t.Context(), b.ID(), testProtocol)
 		require.NoError(t, err)
-		_, err = st.Write([]byte{0, 1, 7})
+		_, err = st.Write([]byte{0, 2, 7, 7})
 		require.NoError(t, err)
 		_ = st.SetReadDeadline(time.Now().Add(time.Second))
 		if _, err := st.Read(make([]byte, 1)); err != nil && !isTimeout(err) {
@@ -196,18 +233,19 @@ func TestRingKeepsOrderWithinItsLimit(t *testing.T) {
 		for range rapid.IntRange(1, 300).Draw(t, "steps") {
 			if rapid.Bool().Draw(t, "put") {
 				p := bytes.Repeat([]byte{byte(len(model))}, rapid.IntRange(1, MaxPacket).Draw(t, "size"))
-				fits := used+lengthSize+len(p) <= r.limit
-				require.Equal(t, fits, r.put(p))
+				fits := used+headSize+len(p) <= r.limit
+				require.Equal(t, fits, r.put(testPort, p))
 				if fits {
 					model = append(model, p)
-					used += lengthSize + len(p)
+					used += headSize + len(p)
 				}
 				continue
 			}
 			taken := r.take(nil, rapid.IntRange(1, 8000).Draw(t, "most"))
 			require.Equal(t, len(model) > 0, len(taken) > 0, "at least one")
 			err := readPackets(bytes.NewReader(taken), func(p []byte) {
-				require.Equal(t, model[0], p)
+				require.EqualValues(t, testPort, p[0])
+				require.Equal(t, model[0], p[1:])
 				used -= lengthSize + len(p)
 				model = model[1:]
 			})
@@ -220,17 +258,17 @@ func TestQueueingAllocatesNothing(t *testing.T) {
 	r := newRing(1<<20, make(chan struct{}, 1))
 	packet := make([]byte, 1200)
 	for range 40 {
-		r.put(packet)
+		r.put(testPort, packet)
 	}
 	out := r.take(make([]byte, 0, 64<<10), 64<<10)
 	require.Zero(t, testing.AllocsPerRun(100, func() {
-		r.put(packet)
+		r.put(testPort, packet)
 		out = r.take(out[:0], 32<<10)
 	}))
 }
 
 func FuzzReadPackets(f *testing.F) {
-	f.Add([]byte{0, 1, 7, 0, 2, 8, 9})
+	f.Add([]byte{0, 2, 7, 1, 0, 3, 7, 8, 9})
 	f.Add([]byte{255, 255})
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		total := 0
@@ -249,13 +287,13 @@ func BenchmarkLoopback(b *testing.B) {
 			connect(b, x, y)
 			var got atomic.Int64
 			run(b, y, Config{}, func(_ peer.ID, p []byte) { got.Add(int64(len(p))) })
-			s := run(b, x, Config{Mode: mode}, func(peer.ID, []byte) {})
+			_, port := run(b, x, Config{Mode: mode}, func(peer.ID, []byte) {})
 			packet := make([]byte, size)
 			arrived, began := int64(0), time.Now()
 			for b.Loop() {
 				before := got.Load()
 				for range packets {
-					require.NoError(b, s.Send(b.Context(), y.ID(), packet, false))
+					require.NoError(b, port.Send(b.Context(), y.ID(), packet, false))
 				}
 				for still := time.Now(); got.Load()-before < packets*size && time.Since(still) < 200*time.Millisecond; time.Sleep(time.Millisecond) {
 				}

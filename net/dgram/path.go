@@ -36,7 +36,6 @@ type path struct {
 	measured time.Time
 	last     quic.ConnectionStats
 	calm     int // measurements in a row without loss
-	frame    []byte
 }
 
 const (
@@ -72,14 +71,14 @@ func (p *path) queueFor(mayWait bool) *ring {
 	return p.queue
 }
 
-func (p *path) put(packet []byte, mayWait bool) bool {
+func (p *path) put(port byte, packet []byte, mayWait bool) bool {
 	if mayWait {
-		return p.later.put(packet)
+		return p.later.put(port, packet)
 	}
-	if !p.queue.put(packet) {
+	if !p.queue.put(port, packet) {
 		return false
 	}
-	p.s.urgent.Add(int64(lengthSize + len(packet)))
+	p.s.urgent.Add(int64(headSize + len(packet)))
 	return true
 }
 
@@ -105,7 +104,7 @@ const (
 // run sends what is queued until the path is closed.
 func (p *path) run(ctx context.Context) {
 	defer p.reset()
-	batch := make([]byte, 0, p.s.cfg.Coalesce+MaxPacket+lengthSize)
+	batch := make([]byte, 0, p.s.cfg.Coalesce+MaxPacket+headSize)
 	for {
 		select {
 		case <-ctx.Done():
@@ -248,9 +247,8 @@ func (p *path) sendDatagrams(ctx context.Context, batch []byte) error {
 		if err := p.s.pace.WaitN(ctx, end+overhead); err != nil {
 			return err
 		}
-		p.frame = append(append(p.frame[:0], tag), batch[lengthSize:end]...)
 		// It waits while the connection's own queue is full.
-		err := p.quic.SendDatagram(p.frame)
+		err := p.quic.SendDatagram(batch[lengthSize:end])
 		if _, large := errors.AsType[*quic.DatagramTooLargeError](err); large {
 			err = p.sendStream(ctx, batch[:end])
 		}
@@ -315,8 +313,8 @@ func readPackets(in io.Reader, handle func([]byte)) error {
 			return err
 		}
 		length := int(binary.BigEndian.Uint16(head))
-		if length == 0 || length > MaxPacket {
-			return ErrTooLong
+		if length < 2 || length > 1+MaxPacket {
+			return ErrLength
 		}
 		packet, err := r.Peek(lengthSize + length)
 		if err != nil {

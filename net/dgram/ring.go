@@ -19,24 +19,29 @@ type ring struct {
 	room   chan struct{}   // closed and replaced when room is made; nil if nobody waits
 }
 
-const lengthSize = 2
+// A packet in the ring and on a stream stands after its length, two bytes that count the
+// port too, and the port.
+const (
+	lengthSize = 2
+	headSize   = lengthSize + 1
+)
 
 func newRing(limit int, filled chan<- struct{}) *ring { return &ring{limit: limit, filled: filled} }
 
 // put copies a packet in and reports whether there was room.
-func (r *ring) put(packet []byte) bool {
+func (r *ring) put(port byte, packet []byte) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	need := lengthSize + len(packet)
+	need := headSize + len(packet)
 	if r.closed || r.used+need > r.limit {
 		return false
 	}
 	if r.used+need > len(r.buf) {
 		r.grow(need)
 	}
-	var length [lengthSize]byte
-	binary.BigEndian.PutUint16(length[:], uint16(len(packet)))
-	r.write(length[:])
+	head := [headSize]byte{lengthSize: port}
+	binary.BigEndian.PutUint16(head[:], uint16(1+len(packet)))
+	r.write(head[:])
 	r.write(packet)
 	r.count++
 	select {

@@ -3,7 +3,6 @@ package dgram
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -50,17 +49,18 @@ type Config struct {
 
 // What callers decide on.
 var (
-	ErrTooLong      = errors.New("packet is too long")
+	ErrLength       = errors.New("a packet of a bad length")
 	ErrNotConnected = errors.New("peer is not connected")
 )
 
 // Service sends and receives packets. All methods are safe for concurrent use.
 type Service struct {
-	host   host.Host
-	id     protocol.ID
-	cfg    Config
-	log    *slog.Logger
-	handle func(from peer.ID, packet []byte)
+	host host.Host
+	id   protocol.ID
+	cfg  Config
+	log  *slog.Logger
+
+	ports [256]atomic.Pointer[handler]
 
 	mu      sync.Mutex
 	paths   map[peer.ID]*path
@@ -72,12 +72,12 @@ type Service struct {
 	moved   atomic.Int64 // when some of them last left, in nanoseconds
 }
 
-// tag is the first byte of our DATAGRAM frames. A connection has one reader of them, and
-// that is this service; what begins otherwise is dropped.
-const tag = 0x53
+// handler takes packets. It keeps nothing of them.
+type handler func(from peer.ID, packet []byte)
 
-// New makes a service. Nothing runs before Run.
-func New(h host.Host, id protocol.ID, cfg Config, log *slog.Logger, handle func(from peer.ID, packet []byte)) *Service {
+// New makes a service. Nothing runs before Run. A host has one: it reads all DATAGRAM
+// frames of the host's connections.
+func New(h host.Host, id protocol.ID, cfg Config, log *slog.Logger) *Service {
 	if cfg.QueueBytes == 0 {
 		cfg.QueueBytes = 4 << 20
 	}
@@ -91,7 +91,7 @@ func New(h host.Host, id protocol.ID, cfg Config, log *slog.Logger, handle func(
 	if cfg.Rate > 0 {
 		pace = rate.NewLimiter(rate.Limit(cfg.Rate), 2*cfg.Coalesce)
 	}
-	return &Service{pace: pace, host: h, id: id, cfg: cfg, log: log, handle: handle, paths: map[peer.ID]*path{}, readers: map[network.Conn]struct{}{}}
+	return &Service{pace: pace, host: h, id: id, cfg: cfg, log: log, paths: map[peer.ID]*path{}, readers: map[network.Conn]struct{}{}}
 }
 
 // Run carries packets until ctx ends, and returns when all its goroutines have.
@@ -132,43 +132,6 @@ func (s *Service) start(f func(ctx context.Context)) bool {
 	ctx := s.ctx
 	s.group.Go(func() { f(ctx) })
 	return true
-}
-
-// TrySend queues a packet, which it copies. It returns false if the peer is not connected
-// or its queue is full: the packet is then dropped. In the steady state it allocates
-// nothing. What may wait goes when nothing else is queued to anybody, or after a while.
-func (s *Service) TrySend(to peer.ID, packet []byte, mayWait bool) bool {
-	p := s.path(to)
-	if p == nil || len(packet) > MaxPacket {
-		return false
-	}
-	if !p.put(packet, mayWait) {
-		p.dropped.Add(1)
-		return false
-	}
-	return true
-}
-
-// Send queues a packet, and waits for room as long as ctx lasts.
-func (s *Service) Send(ctx context.Context, to peer.ID, packet []byte, mayWait bool) error {
-	if len(packet) > MaxPacket {
-		return fmt.Errorf("send to %s: %w: %d bytes, at most %d", to, ErrTooLong, len(packet), MaxPacket)
-	}
-	for {
-		p := s.path(to)
-		if p == nil {
-			return fmt.Errorf("send to %s: %w", to, ErrNotConnected)
-		}
-		room := p.queueFor(mayWait).waitRoom()
-		if p.put(packet, mayWait) {
-			return nil
-		}
-		select {
-		case <-room:
-		case <-ctx.Done():
-			return fmt.Errorf("send to %s: %w", to, ctx.Err())
-		}
-	}
 }
 
 // path finds the way to a connected peer; nil if there is none.
@@ -229,9 +192,7 @@ func (s *Service) read(c network.Conn) {
 			if err != nil {
 				return
 			}
-			if len(frame) > 1 && frame[0] == tag {
-				s.handle(from, frame[1:])
-			}
+			s.handle(from, frame)
 		}
 	})
 }
@@ -255,9 +216,4 @@ func (s *Service) Paths() []PathStats {
 	}
 	slices.SortFunc(out, func(a, b PathStats) int { return slices.Compare([]byte(a.Peer), []byte(b.Peer)) })
 	return out
-}
-
-// Connected reports whether packets can be sent to a peer now.
-func (s *Service) Connected(to peer.ID) bool {
-	return s.host.Network().Connectedness(to) == network.Connected
 }

@@ -3,13 +3,9 @@ package lab
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
-
-	"github.com/libp2p/go-libp2p/core/crypto"
-	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/starlingmesh/starling/crypto/hash"
 	"github.com/starlingmesh/starling/fec"
@@ -28,6 +24,7 @@ func (turbineMethod) Name() string { return "turbine" }
 const (
 	packetProtocol = "/starling/lab/packets/1"
 	labChannel     = 1
+	labPort        = 1
 	// expectedLoss is what turbine prepares for when nothing was measured yet: a relay
 	// in ten gone, and some loss on two hops.
 	expectedLoss = 0.12
@@ -35,53 +32,28 @@ const (
 
 // Join implements [Method].
 func (turbineMethod) Join(ctx context.Context, s Seat) (Member, error) {
-	group, err := groupOf(s.Peers)
+	group, err := driver.GroupOf(s.Peers, nil)
 	if err != nil {
 		return nil, err
 	}
 	key := s.Host.Peerstore().PrivKey(s.Host.ID())
 	m := &turbineMember{ctx: ctx}
-	m.packets = dgram.New(s.Host, packetProtocol, dgram.Config{Rate: s.Rate}, slog.New(slog.DiscardHandler),
-		func(from peer.ID, packet []byte) { m.driver.Receive(from, packet) })
+	m.packets = dgram.New(s.Host, packetProtocol, dgram.Config{Rate: s.Rate}, slog.New(slog.DiscardHandler))
+	port := m.packets.Port(labPort)
 	m.driver = driver.New(driver.Config{
 		Core: turbine.Config{
-			Chain: hash.Sum("starling/lab"), Group: group, Self: turbine.Index(slices.Index(s.Peers, s.Host.ID())), Codes: fec.NewCodes(), Verify: verifyEd25519,
+			Chain: hash.Sum("starling/lab"), Group: group, Self: turbine.Index(slices.Index(s.Peers, s.Host.ID())), Codes: fec.NewCodes(),
 		},
-		Peers: s.Peers, Packets: m.packets, Sign: key.Sign, Compress: fec.S2, Loss: expectedLoss, MaxPayload: s.Size,
+		Peers: s.Peers, Packets: port, Sign: key.Sign, Compress: fec.S2, Loss: expectedLoss, MaxPayload: s.Size,
 		OnPayload: func(_ fec.Stream, payload []byte, _ turbine.Receipt) { s.Got(payload) },
 		Logger:    slog.New(slog.DiscardHandler),
 	})
+	port.Handle(m.driver.Receive)
 	work, cancel := context.WithCancel(ctx)
 	m.cancel = cancel
 	m.work.Go(func() { m.keep(m.packets.Run(work)) })
 	m.work.Go(func() { m.keep(m.driver.Run(work)) })
 	return m, connect(ctx, s.Host, s.Peers[:slices.Index(s.Peers, s.Host.ID())])
-}
-
-// groupOf makes the group of all nodes.
-func groupOf(peers []peer.ID) (*turbine.Group, error) {
-	members := make([]turbine.Member, len(peers))
-	for i, p := range peers {
-		public, err := p.ExtractPublicKey()
-		if err != nil {
-			return nil, fmt.Errorf("key of node %d: %w", i, err)
-		}
-		raw, err := public.Raw()
-		if err != nil {
-			return nil, fmt.Errorf("key of node %d: %w", i, err)
-		}
-		members[i] = turbine.Member{Sender: fec.SenderOf([]byte(p)), Key: raw, Stake: 1}
-	}
-	return turbine.NewGroup(members)
-}
-
-func verifyEd25519(key, message, signature []byte) bool {
-	public, err := crypto.UnmarshalEd25519PublicKey(key)
-	if err != nil {
-		return false
-	}
-	ok, err := public.Verify(message, signature)
-	return ok && err == nil
 }
 
 type turbineMember struct {

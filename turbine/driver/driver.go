@@ -19,7 +19,7 @@ import (
 	"github.com/starlingmesh/starling/turbine"
 )
 
-// Packets carries packets to peers. net/dgram.Service does.
+// Packets carries packets to peers. net/dgram.Port does.
 type Packets interface {
 	// TrySend and Send let packets that may wait go after all others.
 	TrySend(to peer.ID, packet []byte, mayWait bool) bool
@@ -61,6 +61,9 @@ var ErrPayload = errors.New("payload cannot be sent")
 
 // New makes a driver. Only repair needs Run.
 func New(cfg Config) *Driver {
+	if cfg.Core.Verify == nil {
+		cfg.Core.Verify = verifyEd25519
+	}
 	d := &Driver{cfg: cfg, core: turbine.New(cfg.Core), members: make(map[peer.ID]turbine.Index, len(cfg.Peers))}
 	for i, p := range cfg.Peers {
 		d.members[p] = turbine.Index(i)
