@@ -67,9 +67,10 @@ type Core struct {
 	streams map[fec.Stream]*stream
 	windows map[fec.Channel]window
 	served  map[Index]*allowance
-	silent  map[Index]int // relays that were silent lately, and how often
-	held    int           // bytes
-	done    []fec.Stream  // finished, oldest first
+	silent  map[Index]int     // relays that were silent lately, and how often
+	losses  map[Index]float64 // by sender: the share of shreds that did not come, smoothed
+	held    int               // bytes
+	done    []fec.Stream      // finished, oldest first
 	past    map[fec.Stream]struct{}
 	passed  []fec.Stream // the same, oldest first
 	counts  Counts
@@ -127,7 +128,7 @@ type Fault struct {
 func New(cfg Config) *Core {
 	return &Core{
 		cfg: cfg.withDefaults(), streams: map[fec.Stream]*stream{}, windows: map[fec.Channel]window{},
-		served: map[Index]*allowance{}, silent: map[Index]int{}, past: map[fec.Stream]struct{}{},
+		served: map[Index]*allowance{}, silent: map[Index]int{}, losses: map[Index]float64{}, past: map[fec.Stream]struct{}{},
 	}
 }
 
@@ -225,7 +226,10 @@ func (c *Core) sendRoot(set *setState, index int, raw []byte) {
 
 // mayWait reports whether a shred can wait until all data are on their way. Some parity
 // goes with the data: links that are filled lose a few packets in a hundred.
-func mayWait(shape fec.Shape, index int) bool { return index >= shape.Data+(shape.Parity+3)/4 }
+func mayWait(shape fec.Shape, index int) bool { return index >= prompt(shape) }
+
+// prompt is how many shreds of a set go at once.
+func prompt(shape fec.Shape) int { return shape.Data + (shape.Parity+3)/4 }
 
 // stride spreads the shreds of one silent relay over the others.
 func (c *Core) stride(n int) int { return max(1, n/7) }

@@ -77,6 +77,9 @@ func (c *Core) receiveShred(now time.Time, from Index, raw []byte) {
 	} else {
 		st.heard = now
 		set.receipt.Tree++
+		if !mayWait(set.statement.Shape, s.Index()) {
+			set.prompt++
+		}
 		c.relay(st, set, s.Index(), raw)
 	}
 	if !set.done {

@@ -29,6 +29,7 @@ type setState struct {
 	g         *fec.Gatherer
 	tree      *Tree
 	seen      []uint64 // bits: which shreds came
+	prompt    int      // of those that do not wait, how many came by the trees
 	data      []byte   // once done
 	done      bool
 	lied      bool // the sender's contradiction was reported
@@ -197,6 +198,7 @@ func (c *Core) finish(now time.Time, s *stream) {
 		c.tell(s)
 	}
 	c.blame(s)
+	c.measure(s)
 	for len(c.done) > c.cfg.Keep {
 		c.forget(c.streams[c.done[0]])
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/starlingmesh/starling/canon"
 	"github.com/starlingmesh/starling/chain/types"
 	"github.com/starlingmesh/starling/crypto/hash"
+	"github.com/starlingmesh/starling/fec"
 )
 
 // NewEvidence joins two statements, or one, that the culprit signed. They are
@@ -15,11 +16,22 @@ func NewEvidence(o types.Offence, e types.Epoch, culprit types.ValidatorIndex, s
 	ev := types.Evidence{Offence: o, Epoch: e, Culprit: culprit, First: canon.MustMarshal(statements[0]), Second: []byte{}}
 	if len(statements) > 1 {
 		ev.Second = canon.MustMarshal(statements[1])
-		if bytes.Compare(ev.First, ev.Second) > 0 {
-			ev.First, ev.Second = ev.Second, ev.First
-		}
+		sorted(&ev)
 	}
 	return ev
+}
+
+// EvidenceOfSets joins two statements that the culprit signed about one erasure set.
+func EvidenceOfSets(e types.Epoch, culprit types.ValidatorIndex, proof *fec.Equivocation) types.Evidence {
+	ev := types.Evidence{Offence: types.DoubleSet, Epoch: e, Culprit: culprit, First: proof.One.Encode(), Second: proof.Two.Encode()}
+	sorted(&ev)
+	return ev
+}
+
+func sorted(ev *types.Evidence) {
+	if bytes.Compare(ev.First, ev.Second) > 0 {
+		ev.First, ev.Second = ev.Second, ev.First
+	}
 }
 
 // CheckEvidence checks that the evidence proves its offence to anybody who knows
@@ -47,6 +59,8 @@ func (a *Authority) CheckEvidence(ev *types.Evidence) (place uint64, err error) 
 		return twice(ev, a.openBatch)
 	case types.BadCertificate:
 		return a.checkBadCertificate(ev)
+	case types.DoubleSet:
+		return twice(ev, func(raw []byte) (statement, error) { return a.openSet(ev.Culprit, raw) })
 	}
 	return 0, fmt.Errorf("%w: %s", types.ErrEvidence, ev.Offence)
 }
@@ -55,6 +69,7 @@ func (a *Authority) CheckEvidence(ev *types.Evidence) (place uint64, err error) 
 type statement struct {
 	by     types.ValidatorIndex
 	place  uint64
+	part   fec.Place // of sets: which one
 	object hash.Hash
 }
 
@@ -71,7 +86,7 @@ func twice(ev *types.Evidence, open func([]byte) (statement, error)) (uint64, er
 	if first.by != ev.Culprit || second.by != ev.Culprit {
 		return 0, fmt.Errorf("%w: not the culprit's statements", types.ErrEvidence)
 	}
-	if first.place != second.place || first.object == second.object {
+	if first.place != second.place || first.part != second.part || first.object == second.object {
 		return 0, fmt.Errorf("%w: the statements do not contradict each other", types.ErrEvidence)
 	}
 	return first.place, nil
@@ -85,12 +100,12 @@ func (a *Authority) openVote(raw []byte) (statement, error) {
 	if v.Epoch != a.Epoch || !a.Scheme.Verify(v.Voter, types.VoteMessage(a.Domain(), v.View, v.Block), v.Signature) {
 		return statement{}, fmt.Errorf("%w: vote signature", types.ErrEvidence)
 	}
-	return statement{v.Voter, uint64(v.View), v.Block}, nil
+	return statement{by: v.Voter, place: uint64(v.View), object: v.Block}, nil
 }
 
 func (a *Authority) openProposal(raw []byte) (statement, error) {
 	h, id, err := a.openHeader(raw)
-	return statement{h.Proposer, uint64(h.View), id}, err
+	return statement{by: h.Proposer, place: uint64(h.View), object: id}, err
 }
 
 func (a *Authority) openHeader(raw []byte) (types.BlockHeader, hash.Hash, error) {
@@ -120,7 +135,21 @@ func (a *Authority) openBatch(raw []byte) (statement, error) {
 	if h.Chain != a.Chain || h.Epoch != a.Epoch || !a.Scheme.VerifyBlock(h.Lane, id, s.Signature) {
 		return statement{}, fmt.Errorf("%w: batch signature", types.ErrEvidence)
 	}
-	return statement{h.Lane, uint64(h.Height), id}, nil
+	return statement{by: h.Lane, place: uint64(h.Height), object: id}, nil
+}
+
+// openSet reads a statement about an erasure set. It names its signer by a hash only, so
+// the signature must be the culprit's.
+func (a *Authority) openSet(culprit types.ValidatorIndex, raw []byte) (statement, error) {
+	s, err := fec.DecodeSigned(raw)
+	if err != nil {
+		return statement{}, fmt.Errorf("%w: %w", types.ErrEvidence, err)
+	}
+	message := s.Statement.Message(a.Domain())
+	if !a.Scheme.VerifyBlock(culprit, message, s.Signature) {
+		return statement{}, fmt.Errorf("%w: signature of a set", types.ErrEvidence)
+	}
+	return statement{by: culprit, place: s.Statement.Slot, part: s.Statement.Place(), object: message}, nil
 }
 
 // checkBadCertificate checks that a proposer signed a header with a certificate

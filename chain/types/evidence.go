@@ -19,6 +19,7 @@ const (
 	DoubleProposal Offence = 2 // two blocks proposed in one view
 	DoubleBatch    Offence = 3 // two batches at one height of a lane
 	BadCertificate Offence = 4 // a proposed block that carries an invalid certificate
+	DoubleSet      Offence = 5 // two erasure sets at one place of a proposal or batch
 )
 
 // String returns the offence's name as the API shows it.
@@ -32,6 +33,8 @@ func (o Offence) String() string {
 		return "double-batch"
 	case BadCertificate:
 		return "bad-certificate"
+	case DoubleSet:
+		return "double-set"
 	}
 	return fmt.Sprintf("offence-%d", uint8(o))
 }
@@ -48,7 +51,8 @@ var ErrEvidence = errors.New("the evidence proves nothing")
 // Evidence is a self-contained proof of an offence: what the culprit signed, First
 // and, but for [BadCertificate], Second, in ascending order of their encoding, so
 // that one pair is one proof. First and Second are encoded [Vote], [SignedHeader]
-// or [SignedBatchHeader] values. It is checked by consensus.CheckEvidence.
+// or [SignedBatchHeader] values, or of sets what fec.Signed encodes to. It is checked
+// by consensus.CheckEvidence.
 type Evidence struct {
 	_       struct{} `cbor:",toarray"`
 	Offence Offence

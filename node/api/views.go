@@ -120,7 +120,7 @@ func (b Batch) Segment() poh.Segment {
 // Offence is a proof that a block carries.
 type Offence struct {
 	Validator string `json:"validator"`
-	Offence   string `json:"offence" doc:"double-vote, double-proposal, double-batch or bad-certificate"`
+	Offence   string `json:"offence" doc:"double-vote, double-proposal, double-batch, bad-certificate or double-set"`
 	Epoch     uint64 `json:"epoch" doc:"in which it was committed"`
 }
 

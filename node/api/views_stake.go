@@ -26,7 +26,7 @@ type Unbonding struct {
 // Punishment is what a validator paid for its offences in one epoch.
 type Punishment struct {
 	Epoch        uint64   `json:"epoch"`
-	Offences     []string `json:"offences" doc:"double-vote, double-proposal, double-batch or bad-certificate"`
+	Offences     []string `json:"offences" doc:"double-vote, double-proposal, double-batch, bad-certificate or double-set"`
 	Slashed      string   `json:"slashed" doc:"coins"`
 	SlashedDrops string   `json:"slashed_drops"`
 }

@@ -36,7 +36,8 @@ type Config struct {
 	Sign func(message []byte) ([]byte, error)
 	// Compress is tried on own payloads; Plain never.
 	Compress fec.Codec
-	// Loss is the share of shreds that is expected to get lost.
+	// Loss is the share of shreds that is expected to get lost before anything was
+	// measured.
 	Loss float64
 	// MaxPayload is the largest payload that is taken, in bytes, unpacked.
 	MaxPayload int
@@ -54,17 +55,23 @@ type Driver struct {
 
 	mu   sync.Mutex
 	core *turbine.Core
+	next map[fec.Channel]uint64 // the lowest slot not used yet
 }
 
-// ErrPayload means that a payload cannot be sent.
-var ErrPayload = errors.New("payload cannot be sent")
+// What callers decide on.
+var (
+	// ErrPayload means that a payload cannot be sent.
+	ErrPayload = errors.New("payload cannot be sent")
+	// ErrUsed means that the slot, or a later one, has been used already.
+	ErrUsed = errors.New("the slot has been used")
+)
 
 // New makes a driver. Only repair needs Run.
 func New(cfg Config) *Driver {
 	if cfg.Core.Verify == nil {
 		cfg.Core.Verify = verifyEd25519
 	}
-	d := &Driver{cfg: cfg, core: turbine.New(cfg.Core), members: make(map[peer.ID]turbine.Index, len(cfg.Peers))}
+	d := &Driver{cfg: cfg, core: turbine.New(cfg.Core), members: make(map[peer.ID]turbine.Index, len(cfg.Peers)), next: map[fec.Channel]uint64{}}
 	for i, p := range cfg.Peers {
 		d.members[p] = turbine.Index(i)
 	}
@@ -131,14 +138,19 @@ func (d *Driver) deliver(f turbine.Finished) {
 }
 
 // Publish sends a payload to all members as a slot of a channel. It returns when all is
-// handed to the network, or ctx ends. A slot must not be used twice: that would prove the
-// sender a liar.
+// handed to the network, or ctx ends. Slots of a channel must ascend, also over restarts:
+// one that is used twice proves the sender a liar.
+//
+// It returns [ErrPayload] or [ErrUsed] before anything is sent.
 func (d *Driver) Publish(ctx context.Context, ch fec.Channel, slot uint64, payload []byte) error {
 	if len(payload) == 0 || len(payload) > d.cfg.MaxPayload {
 		return fmt.Errorf("%w: %d bytes, at most %d", ErrPayload, len(payload), d.cfg.MaxPayload)
 	}
 	if d.cfg.Core.Self == turbine.Nobody {
 		return fmt.Errorf("%w: this node is no member", ErrPayload)
+	}
+	if !d.use(ch, slot) {
+		return fmt.Errorf("publish slot %d: %w", slot, ErrUsed)
 	}
 	codec := fec.Choose(d.cfg.Compress, payload)
 	packed, err := pack(codec, payload)
@@ -147,7 +159,7 @@ func (d *Driver) Publish(ctx context.Context, ch fec.Channel, slot uint64, paylo
 	}
 	encoder, err := fec.NewEncoder(fec.EncoderConfig{
 		Chain: d.cfg.Core.Chain, Sender: d.cfg.Core.Group.At(d.cfg.Core.Self).Sender, Sign: d.cfg.Sign,
-		Shape: turbine.ShapeFor(len(packed), expectedShard, d.cfg.Loss), Codes: d.cfg.Core.Codes,
+		Shape: turbine.ShapeFor(len(packed), expectedShard, d.expectedLoss()), Codes: d.cfg.Core.Codes,
 	})
 	if err != nil {
 		return fmt.Errorf("publish slot %d: %w", slot, err)
@@ -159,6 +171,33 @@ func (d *Driver) Publish(ctx context.Context, ch fec.Channel, slot uint64, paylo
 		return fmt.Errorf("publish slot %d: %w", slot, err)
 	}
 	return out.drain(ctx)
+}
+
+// use takes a slot, once.
+func (d *Driver) use(ch fec.Channel, slot uint64) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if slot < d.next[ch] {
+		return false
+	}
+	d.next[ch] = slot + 1
+	return true
+}
+
+const (
+	// spareLoss is added to the measured loss, which is never the same twice.
+	spareLoss = 0.03
+	mostLoss  = 0.45
+)
+
+// expectedLoss is what the parity of a payload is for.
+func (d *Driver) expectedLoss() float64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if loss, known := d.core.Loss(); known {
+		return min(mostLoss, loss+spareLoss)
+	}
+	return d.cfg.Loss
 }
 
 // expectedShard is the payload of a shred in sets of any size up to 128+128.
@@ -212,6 +251,28 @@ func (d *Driver) Counts() turbine.Counts {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.core.Counts()
+}
+
+// Silent are the members by whom nothing came lately.
+func (d *Driver) Silent() []turbine.Index {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.core.Silent()
+}
+
+// Loss is the share of shreds that lately got lost on their way here; false if nothing was
+// measured.
+func (d *Driver) Loss() (float64, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.core.Loss()
+}
+
+// Held is the memory that payloads on their way take, in bytes.
+func (d *Driver) Held() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.core.Held()
 }
 
 // outbox sends the shreds of an own payload: data as soon as they are cut, then parity. A

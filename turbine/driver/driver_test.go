@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -176,6 +177,48 @@ func TestLostPacketsAndAbsentMembersDoNotStopAPayload(t *testing.T) {
 	_, _ = rand.NewChaCha8([32]byte{3}).Read(payload)
 	require.NoError(t, m.drivers[0].Publish(t.Context(), 1, 1, payload))
 	expect(t, arrivals, []int{1, 2, 4, 5, 6, 7}, payload)
+}
+
+// Parity follows what got lost on the way of payloads before.
+func TestParityAdaptsToMeasuredLoss(t *testing.T) {
+	for _, percent := range []int{0, 15} {
+		t.Run(fmt.Sprintf("%d%% a hop", percent), func(t *testing.T) {
+			var mu sync.Mutex
+			draw := rand.New(rand.NewPCG(uint64(percent), 2))
+			m, arrivals := newMesh(t, 8, 4<<20, func() bool {
+				mu.Lock()
+				defer mu.Unlock()
+				return draw.IntN(100) < percent
+			})
+			payload := make([]byte, 2<<20)
+			_, _ = rand.NewChaCha8([32]byte{byte(percent)}).Read(payload)
+			require.Equal(t, 0.1, m.drivers[7].expectedLoss())
+			for i, d := range m.drivers[:3] {
+				require.NoError(t, d.Publish(t.Context(), 1, uint64(i), payload))
+				others := []int{0, 1, 2, 3, 4, 5, 6, 7}
+				expect(t, arrivals, slices.DeleteFunc(others, func(j int) bool { return i == j }), payload)
+			}
+			hop := float64(percent) / 100
+			twoHops := 1 - (1-hop)*(1-hop) // but one in seven comes from the sender itself
+			for _, d := range m.drivers {
+				loss, known := d.Loss()
+				require.True(t, known)
+				require.InDelta(t, (6*twoHops+hop)/7, loss, 0.06)
+				require.InDelta(t, loss+spareLoss, d.expectedLoss(), 1e-9)
+			}
+		})
+	}
+}
+
+func TestSlotsAreUsedOnce(t *testing.T) {
+	m, arrivals := newMesh(t, 3, 1000, never)
+	require.NoError(t, m.drivers[0].Publish(t.Context(), 1, 5, []byte("five")))
+	expect(t, arrivals, []int{1, 2}, []byte("five"))
+	for _, slot := range []uint64{5, 4, 0} {
+		require.ErrorIs(t, m.drivers[0].Publish(t.Context(), 1, slot, []byte("again")), ErrUsed)
+	}
+	require.NoError(t, m.drivers[0].Publish(t.Context(), 2, 0, []byte("another channel")))
+	require.NoError(t, m.drivers[0].Publish(t.Context(), 1, 6, []byte("six")))
 }
 
 func TestPayloadsThatCannotBeSentAreRefused(t *testing.T) {
