@@ -23,7 +23,7 @@ type invariant interface {
 var allInvariants = []func(*Ledger) invariant{
 	func(*Ledger) invariant { return &wellFormed{} },
 	func(*Ledger) invariant { return &coinsConserved{} },
-	func(l *Ledger) invariant { return &feeInBounds{least: l.params.MinFee} },
+	func(l *Ledger) invariant { return &feeInBounds{params: l.params} },
 	func(l *Ledger) invariant { return &balancesCapped{most: l.supply} },
 	func(*Ledger) invariant { return &sequenceSteps{} },
 	func(l *Ledger) invariant { return &accountsFunded{reserve: l.params.Reserve} },
@@ -152,13 +152,14 @@ func (c *coinsConserved) finish(_ *types.Tx, did outcome) error {
 
 // feeInBounds: the fee is at least the network's and at most what was declared,
 // and it is all that is burned.
-type feeInBounds struct{ least types.Drops }
+type feeInBounds struct{ params types.Params }
 
 func (*feeInBounds) visit(_, _, _ []byte) {}
 
 func (f *feeInBounds) finish(tx *types.Tx, did outcome) error {
-	if did.fee < f.least || did.fee > tx.Fee || did.burned != did.fee {
-		return fmt.Errorf("fee: charged %s and burned %s, declared %s, least %s", did.fee, did.burned, tx.Fee, f.least)
+	least := f.params.LeastFee(tx.Body)
+	if did.fee < least || did.fee > tx.Fee || did.burned != did.fee {
+		return fmt.Errorf("fee: charged %s and burned %s, declared %s, least %s", did.fee, did.burned, tx.Fee, least)
 	}
 	return nil
 }

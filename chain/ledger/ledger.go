@@ -66,7 +66,7 @@ func New(g *types.Genesis) *Ledger {
 		params:      g.Params,
 		chain:       g.ChainID(),
 		supply:      g.Supply(),
-		transactors: map[types.Kind]transactor{types.KindPayment: payment{g.Params.Reserve}},
+		transactors: map[types.Kind]transactor{types.KindPayment: payment{g.Params.Reserve}, types.KindData: data{}},
 		charge:      chargeFee,
 		invariants:  allInvariants,
 	}

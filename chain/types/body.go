@@ -26,6 +26,8 @@ func (k Kind) String() string {
 		return "rotate"
 	case KindUnjail:
 		return "unjail"
+	case KindData:
+		return "data"
 	}
 	return fmt.Sprintf("kind-%d", uint16(k))
 }
@@ -89,6 +91,8 @@ func decodeBody(k Kind, raw []byte) (Body, error) {
 		body = new(Rotate)
 	case KindUnjail:
 		body = new(Unjail)
+	case KindData:
+		body = new(Data)
 	default:
 		return nil, fmt.Errorf("kind %d is not known here (is this node up to date?)", uint16(k))
 	}

@@ -193,7 +193,7 @@ func (p Params) validate() (faults []error) {
 	}{
 		{"min_fee_drops", uint64(p.MinFee), 0, uint64(MaxSupply)},
 		{"reserve_drops", uint64(p.Reserve), 0, uint64(MaxSupply)},
-		{"max_block_bytes", p.MaxBlockBytes, MaxTxBytes, 4 << 20},
+		{"max_block_bytes", p.MaxBlockBytes, MaxTxBytes, 128 << 20},
 		{"max_block_txs", p.MaxBlockTxs, 1, 1 << 16},
 		{"max_expiry", uint64(p.MaxExpiry), 10, 1 << 32},
 		{"max_clock_ms", uint64(p.MaxClockDrift), 100, 3_600_000},

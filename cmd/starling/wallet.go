@@ -20,7 +20,7 @@ import (
 func newWalletCmd(a *app) *cobra.Command {
 	return group("wallet", "keep accounts and pay from them",
 		"  starling wallet new alice\n  starling wallet balance\n  starling wallet send --from alice --to ADDRESS --amount 12.5",
-		newWalletNewCmd(a), newWalletListCmd(a), newWalletSendCmd(a), newWalletBalanceCmd(a),
+		newWalletNewCmd(a), newWalletListCmd(a), newWalletSendCmd(a), newWalletPublishCmd(a), newWalletBalanceCmd(a),
 		newWalletExportCmd(a), newWalletImportCmd(a))
 }
 

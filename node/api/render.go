@@ -169,6 +169,8 @@ func (r renderer) body(v *Tx, body types.Body) {
 		}
 	case *types.Rotate:
 		v.Validator = validatorKeys(&b.Keys)
+	case *types.Data:
+		v.Content, v.ContentBytes = hex.EncodeToString(b.Content), len(b.Content)
 	}
 }
 

@@ -117,6 +117,7 @@ func TestTransactionsOfStakeShowWhatTheyDo(t *testing.T) {
 		{&types.Unbond{}, Tx{Kind: "unbond", All: true}},
 		{&types.Rotate{Keys: keys}, Tx{Kind: "rotate", Validator: shown}},
 		{&types.Unjail{}, Tx{Kind: "unjail"}},
+		{&types.Data{Content: []byte("data")}, Tx{Kind: "data", Content: "64617461", ContentBytes: 4}},
 	} {
 		got := r.tx(TxRecord{ID: hash.Sum("x"), Status: TxPending, Tx: &types.Tx{Header: types.Header{Key: []byte("funded")}, Body: c.body}})
 		require.Equal(t, c.want.Kind, got.Kind)
@@ -124,6 +125,8 @@ func TestTransactionsOfStakeShowWhatTheyDo(t *testing.T) {
 		require.Equal(t, c.want.AmountDrops, got.AmountDrops)
 		require.Equal(t, c.want.All, got.All)
 		require.Equal(t, c.want.Validator, got.Validator)
+		require.Equal(t, c.want.Content, got.Content)
+		require.Equal(t, c.want.ContentBytes, got.ContentBytes)
 		require.Empty(t, got.To)
 	}
 }

@@ -159,7 +159,7 @@ type Tx struct {
 	Success *bool      `json:"success,omitempty" doc:"whether the ledger applied it; absent while the block is not executed, or not kept any more"`
 	Code    string     `json:"code,omitempty" doc:"the ledger's word for the result"`
 
-	Kind        string `json:"kind,omitempty" enum:"payment,bond,unbond,rotate,unjail"`
+	Kind        string `json:"kind,omitempty" enum:"payment,bond,unbond,rotate,unjail,data"`
 	Sender      string `json:"sender,omitempty"`
 	Sequence    uint64 `json:"sequence"`
 	To          string `json:"to,omitempty"`
@@ -171,6 +171,9 @@ type Tx struct {
 	Expiry      uint64 `json:"expiry,omitempty" doc:"last height at which it may be applied"`
 	Memo        string `json:"memo,omitempty"`
 	MemoHex     string `json:"memo_hex,omitempty" doc:"instead of memo, if it is not text"`
+	Content     string `json:"content,omitempty" doc:"what the transaction publishes, hexadecimal"`
+	// ContentBytes is the content's size.
+	ContentBytes int `json:"content_bytes,omitempty" doc:"how many bytes it publishes"`
 	// Validator is set by the first bond of an account, and by rotate.
 	Validator *ValidatorKeys `json:"validator,omitempty" doc:"the keys that the transaction gives to the sender's validator"`
 }

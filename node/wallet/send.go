@@ -147,9 +147,11 @@ func (s *Sender) Build(ctx context.Context, key keys.PrivateKey, o Order) (*type
 		return nil, fmt.Errorf("%w: its chain is %s (%s), the genesis file's is %s", ErrChain, status.ChainID.Short(), status.Network, s.chain.Short())
 	}
 	if o.Fee == 0 {
-		if o.Fee, err = drops(status.MinFeeDrops); err != nil {
+		least, err := drops(status.MinFeeDrops)
+		if err != nil {
 			return nil, fmt.Errorf("status: min_fee_drops: %w", err)
 		}
+		o.Fee = types.Params{MinFee: least}.LeastFee(o.Body)
 	}
 	public := key.Public().Bytes()
 	at, err := s.look(ctx, status, types.AddressOf(public))

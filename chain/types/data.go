@@ -1,0 +1,44 @@
+package types
+
+import "fmt"
+
+// KindData publishes bytes.
+const KindData Kind = 6
+
+// MaxContent is the most bytes that one transaction publishes.
+const MaxContent = 56 << 10
+
+// Data publishes bytes: they are ordered and kept with the block that holds them, and no
+// state but the sender's account changes. Its least fee grows with its size.
+type Data struct {
+	_       struct{} `cbor:",toarray"`
+	Content []byte
+}
+
+// Kind implements [Body].
+func (*Data) Kind() Kind { return KindData }
+
+// Check implements [Body].
+func (d *Data) Check() error {
+	if len(d.Content) == 0 || len(d.Content) > MaxContent {
+		return fmt.Errorf("data of %d bytes: want 1 to %d", len(d.Content), MaxContent)
+	}
+	return nil
+}
+
+// Access implements [Body].
+func (*Data) Access() Access { return Access{} }
+
+// LeastFee is the least fee of a transaction with a body: once more for each KiB
+// of data that has begun.
+func (p Params) LeastFee(body Body) Drops {
+	d, ok := body.(*Data)
+	if !ok {
+		return p.MinFee
+	}
+	times := 1 + (Drops(len(d.Content))+1023)/1024
+	if p.MinFee > MaxSupply/times {
+		return MaxSupply
+	}
+	return p.MinFee * times
+}
