@@ -28,7 +28,7 @@ func (n *Node) openEngine(Keys) error {
 		return err
 	}
 	n.executor = exec.New(n.ledger, n.state, n.store, n.cfg.Store.KeepBlocks, n.checkDisk, n.record, n.ordering.decode, n.executed)
-	if n.votes, err = journal.Open(filepath.Join(n.cfg.Home, voteLogDir), journal.Options{Label: n.chain, SegmentBytes: voteSegment}); err != nil {
+	if n.votes, err = journal.Open(filepath.Join(n.cfg.Home, voteLogDir), journal.Options{Label: n.chain, SegmentBytes: voteSegment, MaxRecord: max(64<<20, int(n.genesis.Params.MaxBlockBytes)+overhead)}); err != nil {
 		return fmt.Errorf("vote log: %w", err)
 	}
 	if err := n.startEngine(root); err != nil {
@@ -36,8 +36,9 @@ func (n *Node) openEngine(Keys) error {
 	}
 	n.syncer = chainsync.New(chainsync.Config{
 		Peers: n.mesh, Engine: n.engine, Logger: n.log.With("component", "sync"),
-		Backlog: func() int { return len(n.executor.Pending()) },
-		Decided: func() types.Height { return n.engine.Status().DecidedHeight },
+		Backlog:  func() int { return len(n.executor.Pending()) },
+		Decided:  func() types.Height { return n.engine.Status().DecidedHeight },
+		Patience: patience(n.genesis.Params) / 2,
 	})
 	n.mesh.want, n.mesh.own, n.mesh.accuse = n.syncer.Want, n.attestations.Own, n.evidence.accuse
 	server := &chainsync.Server{
@@ -52,12 +53,14 @@ func (n *Node) openEngine(Keys) error {
 			return err
 		}
 	}
-	return n.mesh.join(n.networkName(), received{
+	in := received{
 		leaders:  n.trust == nil,
 		proposal: n.ordering.proposal, timeout: n.engine.Timeout, ending: n.engine.Ending, phases: n.genesis.Phases(), vote: n.engine.Vote, attest: n.attestations.Add,
 		txs: n.intake.Gossiped, evidence: n.evidence.add, now: func() (types.Epoch, types.View) { s := n.engine.Status(); return s.Epoch, s.View },
 		serve: server.Serve, chain: n.chain, params: n.genesis.Params,
-	})
+	}
+	n.spread.join(in)
+	return n.mesh.join(n.networkName(), in)
 }
 
 // startEngine makes the engine that the genesis names. It does not run yet.

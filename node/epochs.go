@@ -196,7 +196,11 @@ func (e *epochs) core(root consensus.Decision, h *types.Handover) (*hotstuff.Cor
 			cfg.Prior = prior.authority
 		}
 	}
-	return hotstuff.New(cfg, hotstuff.Restored{Root: root.Block, Cert: root.Cert, Records: e.records, Standing: root.Standing, Doubtful: e.doubtful})
+	core, err := hotstuff.New(cfg, hotstuff.Restored{Root: root.Block, Cert: root.Cert, Records: e.records, Standing: root.Standing, Doubtful: e.doubtful})
+	if err == nil {
+		n.spread.enter(epoch, core.View())
+	}
+	return core, err
 }
 
 // begin makes the first core, from what was executed.

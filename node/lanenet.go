@@ -69,6 +69,7 @@ func (l *laneNet) receiveBatch(from peer.ID, b *types.Batch) {
 		}
 		return
 	}
+	l.n.spread.sawHeight(b.Epoch, b.Height)
 	l.driver.Batch(b)
 }
 
@@ -87,6 +88,7 @@ func (l *laneNet) receiveNote(from peer.ID, note laneNote) {
 			l.n.host.Penalise(from, p2p.InvalidMessage)
 			return
 		}
+		l.n.spread.sawHeight(note.Epoch, c.Height)
 		l.driver.Cert(note.Epoch, *c)
 		l.n.intake.Wake()
 	}
@@ -124,6 +126,9 @@ func (l *laneNet) find(id hash.Hash) *types.Batch {
 
 // SendBatch implements lanesdriver.Network.
 func (l *laneNet) SendBatch(b *types.Batch) {
+	if l.n.spread.batch(b) {
+		return // if it gets lost it is sent again, straight to everybody
+	}
 	l.toOthers(b.Epoch, func(to peer.ID) error { return l.batches.Send(to, b) })
 }
 

@@ -121,10 +121,32 @@ func openLanes(n *Node) (*laneNet, error) {
 	if err := l.recall(epoch, restored.Cut); err != nil {
 		return nil, err
 	}
+	l.noteRestored(epoch, restored)
 	l.driver, err = lanesdriver.New(lanesdriver.Config{
 		NewCore: l.core, Epoch: epoch, Restored: restored, Log: l.log, Network: l, Select: l.selectTxs, Logger: n.log.With("component", "lanes"),
 	})
 	return l, err
+}
+
+// noteRestored keeps batches that may have been sent before from being cut into shreds
+// again.
+func (l *laneNet) noteRestored(epoch types.Epoch, r lanes.Restored) {
+	s, err := l.n.epochs.at(epoch)
+	if err != nil {
+		return
+	}
+	for lane, at := range r.Cut {
+		l.n.spread.sawHeight(epoch, at.Height)
+		if s.self != nil && lane == *s.self {
+			l.n.spread.first(epoch, at.Height)
+		}
+	}
+	for _, b := range r.Batches {
+		l.n.spread.sawHeight(epoch, b.Height)
+		if s.self != nil && b.Lane == *s.self {
+			l.n.spread.first(epoch, b.Height)
+		}
+	}
 }
 
 // recall reads where the lanes stood after the last executed block, if that is of the

@@ -39,10 +39,12 @@ type mesh struct {
 	host      *p2p.Host
 	discovery *dht.Discovery
 	gossip    *gossip.Gossip
+	spread    *spreading
 
 	proposals *gossip.Topic[*types.Block]
 	timeouts  *gossip.Topic[types.Timeout]
 	endings   *gossip.Topic[types.Ending]
+	announced *gossip.Topic[types.SignedHeader]
 	txs       *gossip.Topic[[][]byte]
 	evidence  *gossip.Topic[types.Evidence]
 	ballots   *rpc.Mailbox[ballot]
@@ -52,6 +54,7 @@ type mesh struct {
 
 	outbox  chan func(context.Context) error // what is to be gossiped
 	seen    *lru.Cache[turn, int]            // proposals relayed
+	heard   *lru.Cache[turn, int]            // their announcements
 	checked *lru.Cache[hash.Hash, struct{}]  // timeouts whose signature was checked
 	want    func(sync.Want)
 	lagged  atomic.Int64 // when lag last asked, milliseconds
@@ -90,6 +93,7 @@ const (
 	perView      = 2 // proposals of one view that are relayed: the second proves a fault
 	ballotBytes  = 4 << 10
 	maxGossip    = 8 << 20
+	slowest      = 2 << 20 // bytes a second at which fetching a block is still patient
 	txBatchBytes = 256 << 10
 )
 
@@ -98,6 +102,9 @@ func (m *mesh) join(network string, in received) error {
 	var err error
 	m.outbox = make(chan func(context.Context) error, outboxSize)
 	if m.seen, err = lru.New[turn, int](4096); err != nil {
+		return err
+	}
+	if m.heard, err = lru.New[turn, int](4096); err != nil {
 		return err
 	}
 	if m.checked, err = lru.New[hash.Hash, struct{}](4096); err != nil {
@@ -137,12 +144,17 @@ func (m *mesh) join(network string, in received) error {
 	m.blocks = rpc.Protocol[sync.Request, sync.Response]{
 		ID:      protocol.ID("/starling/" + network + "/blocks/1"),
 		Request: canon.CBOR[sync.Request](), Response: canon.CBOR[sync.Response](),
-		MaxRequest: 256, MaxResponse: sync.MaxResponseBytes + maxGossip, Timeout: 10 * time.Second, PerPeer: 8,
+		MaxRequest: 256, MaxResponse: sync.MaxResponseBytes + int(in.params.MaxBlockBytes) + overhead, Timeout: patience(in.params), PerPeer: 8,
 	}
 	m.stopServing = rpc.Serve(m.host, m.blocks, m.log, func(ctx context.Context, _ peer.ID, req sync.Request) (sync.Response, error) {
 		return in.serve(ctx, req)
 	})
 	return nil
+}
+
+// patience is how long fetching a block may take.
+func patience(p types.Params) time.Duration {
+	return 10*time.Second + time.Duration(p.MaxBlockBytes/slowest)*time.Second
 }
 
 // joinLeaders sets up the topics of an engine with leaders.
@@ -161,6 +173,19 @@ func (m *mesh) joinLeaders(in received) (err error) {
 		Name: "timeout", Codec: canon.CBOR[types.Timeout](), PerSecond: 500, Repeats: true,
 		Handle:   func(_ peer.ID, t types.Timeout) { in.timeout(t) },
 		Validate: func(_ context.Context, _ peer.ID, t types.Timeout) gossip.Verdict { return m.judgeTimeout(in, t) },
+	}); err != nil {
+		return err
+	}
+	if m.announced, err = gossip.Join(m.gossip, gossip.Spec[types.SignedHeader]{
+		Name: "announcement", Codec: canon.CBOR[types.SignedHeader](), PerSecond: 200,
+		Handle: func(_ peer.ID, h types.SignedHeader) {
+			if header, _, err := h.Open(); err == nil { // it was judged
+				m.spread.heard(header)
+			}
+		},
+		Validate: func(_ context.Context, _ peer.ID, h types.SignedHeader) gossip.Verdict {
+			return m.judgeAnnouncement(in, h)
+		},
 	}); err != nil {
 		return err
 	}
@@ -210,13 +235,37 @@ func (m *mesh) judgeProposal(in received, b *types.Block) gossip.Verdict {
 	if !seat.VerifyProposer(b) {
 		return gossip.Reject
 	}
-	t := turn{b.Epoch, b.View, b.Proposer}
-	count, _ := m.seen.Get(t)
+	return again(m.seen, turn{b.Epoch, b.View, b.Proposer})
+}
+
+// again accepts what comes of a turn a few times.
+func again(seen *lru.Cache[turn, int], t turn) gossip.Verdict {
+	count, _ := seen.Get(t)
 	if count >= perView {
 		return gossip.Ignore
 	}
-	m.seen.Add(t, count+1)
+	seen.Add(t, count+1)
 	return gossip.Accept
+}
+
+// judgeAnnouncement checks the header of a proposal that does not go by gossip itself.
+func (m *mesh) judgeAnnouncement(in received, signed types.SignedHeader) gossip.Verdict {
+	h, id, err := signed.Open()
+	if err != nil || h.Chain != in.chain {
+		return gossip.Reject
+	}
+	if outdated(in, h.Epoch, h.View) {
+		return gossip.Ignore
+	}
+	seat, err := m.epochs.at(h.Epoch)
+	if err != nil {
+		m.lag(h.Justify.Block)
+		return gossip.Ignore
+	}
+	if !seat.VerifyBlock(h.Proposer, id, signed.Signature) {
+		return gossip.Reject
+	}
+	return again(m.heard, turn{h.Epoch, h.View, h.Proposer})
 }
 
 func (m *mesh) judgeTimeout(in received, t types.Timeout) gossip.Verdict {
@@ -305,8 +354,19 @@ func (m *mesh) post(send func(context.Context) error) {
 	}
 }
 
-// BroadcastProposal implements consensus.Network.
+// BroadcastProposal implements consensus.Network. What is large goes by Turbine, and
+// only its header is gossiped.
 func (m *mesh) BroadcastProposal(b *types.Block) {
+	if m.spread.proposal(b) {
+		m.post(func(ctx context.Context) error {
+			header, err := b.Signed()
+			if err != nil {
+				return err
+			}
+			return m.announced.Publish(ctx, header)
+		})
+		return
+	}
 	m.post(func(ctx context.Context) error { return m.proposals.Publish(ctx, b) })
 }
 
@@ -343,6 +403,11 @@ func (m *mesh) SendVote(to types.ValidatorIndex, v types.Vote) {
 	if err := m.ballots.Send(seat.peers[to], ballot{Vote: v, Attestations: m.own()}); err != nil {
 		m.log.Debug("send vote", "to", to, "error", err)
 	}
+}
+
+// fetch has a block fetched, from whoever has it.
+func (m *mesh) fetch(block hash.Hash, above types.Height) {
+	m.want(sync.Want{Block: block, Above: above})
 }
 
 // Fetch implements consensus.Network.

@@ -4,6 +4,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/starlingmesh/starling/turbine"
 )
 
 // metrics are the node's own; each node has a registry of its own, since many may
@@ -50,6 +52,31 @@ func (m *metrics) watch(n *Node) {
 	gauge("starling_execution_backlog", "Decided blocks that wait for execution.", func() float64 { return float64(len(n.executor.Pending())) })
 	gauge("starling_mempool_transactions", "Transactions that wait for a block.", func() float64 { return float64(n.intake.Stats().Txs) })
 	gauge("starling_mempool_bytes", "Their size.", func() float64 { return float64(n.intake.Stats().Bytes) })
+	m.watchTurbine(n.spread)
 	counter("starling_bans_total", "Peers banned.", func() float64 { return float64(n.host.Bans()) })
 	counter("starling_votes_dropped_total", "Votes that could not be sent.", func() float64 { return float64(n.mesh.ballots.Dropped()) })
+}
+
+// watchTurbine adds the figures of large payloads. The counts of all groups are summed up
+// once for every reading.
+func (m *metrics) watchTurbine(s *spreading) {
+	counter := func(name, help string, pick func(turbine.Counts) uint64) {
+		m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "starling_turbine_" + name + "_total", Help: help},
+			func() float64 { return float64(pick(s.counts())) }))
+	}
+	counter("shreds", "Genuine shreds, each once.", func(c turbine.Counts) uint64 { return c.Shreds })
+	counter("duplicates", "Shreds that came again.", func(c turbine.Counts) uint64 { return c.Duplicates })
+	counter("repaired", "Shreds that had to be asked for.", func(c turbine.Counts) uint64 { return c.Repaired })
+	counter("recovered", "Shreds rebuilt from others.", func(c turbine.Counts) uint64 { return c.Recovered })
+	counter("relayed", "Shreds sent on.", func(c turbine.Counts) uint64 { return c.Relayed })
+	counter("dropped", "Packets of no use.", func(c turbine.Counts) uint64 { return c.Dropped })
+	counter("refused", "Packets that break a rule.", func(c turbine.Counts) uint64 { return c.Refused })
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "starling_turbine_silent", Help: "Validators by whom no shreds came lately.",
+	}, func() float64 {
+		if g := s.group(s.n.engine.Status().Epoch); g != nil {
+			return float64(len(g.driver.Silent()))
+		}
+		return 0
+	}))
 }

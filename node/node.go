@@ -79,6 +79,7 @@ type Node struct {
 	trust        *trust   // nil unless the engine is RPCA
 	lanes        *laneNet // nil if the network has none
 	host         *p2p.Host
+	spread       *spreading // large proposals and batches
 	mesh         *mesh
 	syncer       *chainsync.Syncer
 	resumed      [][]byte // transactions accepted before a restart, to be gossiped again
@@ -199,6 +200,8 @@ func (n *Node) openMesh(k Keys) error {
 		return err
 	}
 	m.host = n.host
+	n.spread = newSpreading(n)
+	m.spread = n.spread
 	for _, id := range n.epochs.present().peers {
 		n.host.Protect(id, "validator")
 	}
@@ -235,6 +238,7 @@ func (n *Node) Run(ctx context.Context) error {
 	defer stop()
 	group.Go(func() error { return n.intake.Run(ctx) })
 	group.Go(func() error { return n.mesh.run(ctx) })
+	group.Go(func() error { return n.spread.packets.Run(ctx) })
 	group.Go(func() error { return n.mesh.discovery.Run(ctx) })
 	group.Go(func() error { return n.mesh.watchDeafness(ctx) })
 	group.Go(func() error { return n.syncer.Run(engineCtx) })
@@ -358,6 +362,9 @@ func (n *Node) Close() error {
 		}
 		if n.lanes != nil {
 			errs = append(errs, n.lanes.close())
+		}
+		if n.spread != nil {
+			n.spread.close()
 		}
 		if n.trust != nil && n.trust.stopServing != nil {
 			n.trust.stopServing()

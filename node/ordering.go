@@ -227,6 +227,7 @@ func (o *ordering) check(ctx context.Context, b *types.Block) error {
 // viewBegan shows a new view to subscribers.
 func (o *ordering) viewBegan(v consensus.ViewBegan) {
 	o.n.metrics.views.Inc()
+	o.n.spread.reached(v.Epoch, v.View)
 	if v.TimedOut {
 		o.n.metrics.lostViews.Inc()
 		o.n.metrics.complaints.WithLabelValues(o.n.epochs.name(v.Epoch, v.Failed)).Inc()

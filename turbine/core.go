@@ -165,7 +165,7 @@ func (c *Core) admits(id fec.Stream) bool {
 // Expect makes the core ask for a stream of which nothing may have come.
 func (c *Core) Expect(now time.Time, id fec.Stream) {
 	sender, known := c.cfg.Group.Find(id.Sender)
-	if known && c.admits(id) && c.streams[id] == nil {
+	if _, over := c.past[id]; known && !over && sender != c.cfg.Self && c.admits(id) && c.streams[id] == nil {
 		c.open(now, id, sender)
 	}
 }

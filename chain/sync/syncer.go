@@ -1,6 +1,7 @@
 package sync
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,7 +41,7 @@ type Want struct {
 	Holders []string // peers who voted for it
 }
 
-// Config is what a syncer is made of. All fields are required.
+// Config is what a syncer is made of. All fields but Patience are required.
 type Config struct {
 	Peers  Peers
 	Engine Engine
@@ -48,16 +49,18 @@ type Config struct {
 	// Backlog is how many decided blocks wait for execution; fetching waits
 	// while there are more than maxBacklog.
 	Backlog func() int
+	// Patience is how long one request may take; 0 is 5 s. The largest block must get
+	// through in it.
+	Patience time.Duration
 	// Decided is the engine's highest decided height.
 	Decided func() types.Height
 }
 
 const (
-	parallel       = 4               // windows fetched at once
-	maxBacklog     = 4 * MaxBlocks   // blocks
-	requestTimeout = 5 * time.Second // per request
-	attempts       = 4               // peers asked for one window
-	pollInterval   = 20 * time.Millisecond
+	parallel     = 4             // windows fetched at once
+	maxBacklog   = 4 * MaxBlocks // blocks
+	attempts     = 4             // peers asked for one window
+	pollInterval = 20 * time.Millisecond
 )
 
 // ErrNoPeer means that nobody asked could serve a window.
@@ -72,7 +75,10 @@ type Syncer struct {
 }
 
 // New makes a syncer. Nothing runs before Run.
-func New(cfg Config) *Syncer { return &Syncer{cfg: cfg, wants: make(chan Want, 1)} }
+func New(cfg Config) *Syncer {
+	cfg.Patience = cmp.Or(cfg.Patience, 5*time.Second)
+	return &Syncer{cfg: cfg, wants: make(chan Want, 1)}
+}
 
 // Want asks for a block. While another fetch runs, only the latest want is
 // kept: the engine repeats what it still lacks. It never waits.
@@ -236,7 +242,7 @@ func (s *Syncer) peers(w Want) func(i int) []string {
 }
 
 func (s *Syncer) ask(ctx context.Context, peer string, req Request) (run, types.Height, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.Patience)
 	defer cancel()
 	resp, err := s.cfg.Peers.Request(ctx, peer, req)
 	if err != nil {

@@ -30,6 +30,10 @@ type Node interface {
 	Health() Health
 	Peers() []Peer
 	Validators() []Validator
+	// Turbine tells how large payloads travel, and TurbineSlot how those of a slot did:
+	// nothing if none is kept.
+	Turbine() Turbine
+	TurbineSlot(slot uint64) []TurbineReceipt
 	Genesis() *types.Genesis
 	Events() *events.Hub
 }

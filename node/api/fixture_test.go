@@ -104,7 +104,14 @@ func (f *fake) Health() Health {
 	return f.health
 }
 
-func (f *fake) Peers() []Peer           { return []Peer{{ID: "p2", Validator: "bob"}} }
+func (f *fake) Peers() []Peer    { return []Peer{{ID: "p2", Validator: "bob"}} }
+func (f *fake) Turbine() Turbine { return Turbine{Silent: []string{"carol"}} }
+func (f *fake) TurbineSlot(slot uint64) []TurbineReceipt {
+	if slot != 7 {
+		return nil
+	}
+	return []TurbineReceipt{{Channel: "proposal", Slot: 7, Sender: "alice", Tree: 64, Sets: []TurbineSet{{Tree: 64}}}}
+}
 func (f *fake) Validators() []Validator { return []Validator{NewValidator(f.set(), 0)} }
 func (f *fake) Genesis() *types.Genesis { return f.genesis }
 func (f *fake) Events() *events.Hub     { return f.hub }

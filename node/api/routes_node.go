@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"reflect"
 
@@ -19,6 +20,19 @@ func (s *Server) nodeRoutes(api huma.API) {
 		func(context.Context, *nothing) ([]Peer, error) { return nonNil(s.backend.Peers()), nil })
 	get(s, api, "/v1/validators", "validators", "node", "The validators that decide blocks",
 		func(context.Context, *nothing) ([]Validator, error) { return nonNil(s.backend.Validators()), nil })
+
+	get(s, api, "/v1/turbine", "turbine", "node", "How large blocks and batches travel, as seen from here",
+		func(context.Context, *nothing) (Turbine, error) { return s.backend.Turbine(), nil })
+	type bySlot struct {
+		Slot uint64 `path:"slot" doc:"view of a proposal, or height of a batch in its lane"`
+	}
+	get(s, api, "/v1/turbine/{slot}", "turbine-slot", "node", "How the large payloads of a slot came, set by set",
+		func(_ context.Context, in *bySlot) ([]TurbineReceipt, error) {
+			if out := s.backend.TurbineSlot(in.Slot); len(out) > 0 {
+				return out, nil
+			}
+			return nil, fmt.Errorf("%w: no large payload of this slot is remembered: smaller ones are gossiped, and receipts are kept of the newest only", ErrNotFound)
+		})
 
 	type health struct {
 		Status int

@@ -17,6 +17,7 @@ type Config struct {
 	P2P       P2P       `koanf:"p2p" doc:"the mesh"`
 	API       API       `koanf:"api" doc:"the HTTP API"`
 	Admin     Admin     `koanf:"admin" doc:"profiling, for the operator alone"`
+	Turbine   Turbine   `koanf:"turbine" doc:"how large blocks and batches travel"`
 	Mempool   Mempool   `koanf:"mempool" doc:"transactions that wait for a block"`
 	Consensus Consensus `koanf:"consensus" doc:"taking part in decisions"`
 	Store     Store     `koanf:"store" doc:"what is kept on disk"`
@@ -45,6 +46,13 @@ type API struct {
 // Admin is the listener for net/http/pprof.
 type Admin struct {
 	Listen string `koanf:"listen" doc:"loopback host:port for profiles, such as \"127.0.0.1:6060\"; empty is off"`
+}
+
+// Turbine says how large blocks and batches travel between validators.
+type Turbine struct {
+	MinBytes  int64 `koanf:"min_bytes" doc:"blocks and batches of at least so many bytes go by trees of relays as erasure-coded shreds; smaller ones are gossiped whole"`
+	Uplink    int   `koanf:"uplink_mbit" doc:"what this node can send, in Mbit/s; shreds are paced to stay below it. 0 is unknown, and QUIC finds out"`
+	MaxMemory int64 `koanf:"max_memory_bytes" doc:"most bytes of payloads on their way, each epoch for itself"`
 }
 
 // Mempool bounds what waits.

@@ -30,6 +30,7 @@ func Default() Config {
 			MaxBodyBytes: 1 << 20,
 			RateLimit:    100,
 		},
+		Turbine:   Turbine{MinBytes: 64 << 10, MaxMemory: 1 << 30},
 		Mempool:   Mempool{MaxTxs: 50_000, MaxBytes: 64 << 20, TTL: 10 * time.Minute},
 		Consensus: Consensus{Validate: true, LaneAfter: 300 * time.Millisecond, Trusted: []string{}, ViewTimeout: 2 * time.Second, BlockInterval: 20 * time.Millisecond, EmptyBlockInterval: time.Second},
 		Store:     Store{History: 1_000},

@@ -34,6 +34,9 @@ func (c *Config) Validate() error {
 		v.check(IsLoopback(c.Admin.Listen), "admin.listen", "%s is open to others: profiles show memory, so only a loopback address such as 127.0.0.1:6060 is taken", c.Admin.Listen)
 	}
 
+	v.within("turbine.min_bytes", c.Turbine.MinBytes, 1, 4<<20)
+	v.within("turbine.uplink_mbit", int64(c.Turbine.Uplink), 0, 1_000_000)
+	v.within("turbine.max_memory_bytes", c.Turbine.MaxMemory, 64<<20, 1<<40)
 	v.within("mempool.max_txs", int64(c.Mempool.MaxTxs), 1, 10_000_000)
 	v.within("mempool.max_bytes", c.Mempool.MaxBytes, 1<<20, 16<<30)
 	v.check(c.Mempool.TTL > 0, "mempool.ttl", "%s: must be more than 0", c.Mempool.TTL)

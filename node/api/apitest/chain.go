@@ -230,6 +230,12 @@ func (c *Chain) decide() {
 	}
 }
 
+// Turbine implements api.Node: nothing travels.
+func (c *Chain) Turbine() api.Turbine { return api.Turbine{} }
+
+// TurbineSlot implements api.Node.
+func (c *Chain) TurbineSlot(uint64) []api.TurbineReceipt { return nil }
+
 // extend makes a block of what waits and of proven offences. The caller holds the
 // lock.
 func (c *Chain) extend(faults []ledger.Fault) {

@@ -1,0 +1,201 @@
+package node
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/protocol"
+
+	"github.com/starlingmesh/starling/chain/types"
+	"github.com/starlingmesh/starling/fec"
+	"github.com/starlingmesh/starling/net/dgram"
+	"github.com/starlingmesh/starling/turbine"
+)
+
+// The channels of a group's payloads. A proposal's slot is its view, a batch's its
+// height in the lane.
+const (
+	proposalChannel fec.Channel = 1
+	batchChannel    fec.Channel = 2
+)
+
+const (
+	// groupPorts is how many ports the groups of epochs take turns on.
+	groupPorts = 128
+	// uplinkShare is how much of a known uplink shreds may take: votes need some too.
+	uplinkShare = 0.95
+)
+
+// spreading sends and receives large proposals and batches by Turbine. The validators of
+// an epoch are a group; nodes without a seat fetch what they hear announced.
+type spreading struct {
+	n        *Node
+	packets  *dgram.Service
+	codes    *fec.Codes
+	receipts receipts
+	ctx      context.Context // of groups and of what they send
+	cancel   context.CancelFunc
+	work     sync.WaitGroup
+
+	mu     sync.Mutex
+	groups map[types.Epoch]*shredGroup
+	past   turbine.Counts // of groups that are closed
+	in     received
+	// batched is up to which height own batches have been sent or signed, by epoch.
+	batched map[types.Epoch]types.LaneHeight
+}
+
+func newSpreading(n *Node) *spreading {
+	s := &spreading{n: n, codes: fec.NewCodes(), groups: map[types.Epoch]*shredGroup{}, batched: map[types.Epoch]types.LaneHeight{}}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	rate := int(float64(n.cfg.Turbine.Uplink) * 1e6 / 8 * uplinkShare)
+	s.packets = dgram.New(n.host, protocol.ID("/starling/"+n.networkName()+"/packets/1"), dgram.Config{Rate: rate}, n.log.With("component", "packets"))
+	return s
+}
+
+// join says what becomes of what comes in.
+func (s *spreading) join(in received) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.in = in
+}
+
+func (s *spreading) handlers() received {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.in
+}
+
+// enter opens an epoch's group, if this node has a seat in it, and closes those of epochs
+// that are over. view is where the epoch stands.
+func (s *spreading) enter(epoch types.Epoch, view types.View) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for old, g := range s.groups {
+		if old+1 < epoch {
+			s.past = add(s.past, g.close())
+			delete(s.groups, old)
+			delete(s.batched, old)
+		}
+	}
+	if s.groups[epoch] != nil {
+		s.groups[epoch].reached(view)
+		return
+	}
+	seat, err := s.n.epochs.at(epoch)
+	if err != nil || seat.self == nil || len(seat.peers) < 2 || s.ctx.Err() != nil {
+		return
+	}
+	g, err := openGroup(s, epoch, seat)
+	if err != nil {
+		s.n.log.Error("large blocks will be fetched, not received", "epoch", uint64(epoch), "error", err)
+		return
+	}
+	g.reached(view)
+	s.groups[epoch] = g
+}
+
+func (s *spreading) group(epoch types.Epoch) *shredGroup {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.groups[epoch]
+}
+
+// reached notes the present view: proposals of views around it are taken.
+func (s *spreading) reached(epoch types.Epoch, view types.View) {
+	if g := s.group(epoch); g != nil {
+		g.reached(view)
+	}
+}
+
+// sawHeight notes a height of a lane that was heard of.
+func (s *spreading) sawHeight(epoch types.Epoch, h types.LaneHeight) {
+	if g := s.group(epoch); g != nil {
+		g.sawHeight(h)
+	}
+}
+
+// large reports whether something of a size goes by Turbine.
+func (s *spreading) large(size int) bool { return int64(size) >= s.n.cfg.Turbine.MinBytes }
+
+// proposal sends an own proposal on its way if it is large.
+func (s *spreading) proposal(b *types.Block) bool {
+	if !s.large(len(b.Raw())) {
+		return false
+	}
+	if g := s.group(b.Epoch); g != nil {
+		g.publish(proposalChannel, uint64(b.View), b.Raw())
+	}
+	return true // a validator alone has nobody to send it to; others fetch it
+}
+
+// batch sends an own batch on its way if it is large and was not sent before: a statement
+// about its shreds must not be made twice, with a parity that has changed meanwhile.
+func (s *spreading) batch(b *types.Batch) bool {
+	g := s.group(b.Epoch)
+	if g == nil || !s.large(len(b.Raw())) || !s.first(b.Epoch, b.Height) {
+		return false
+	}
+	g.publish(batchChannel, uint64(b.Height), b.Raw())
+	return true
+}
+
+// first notes a height and reports whether it is above all before.
+func (s *spreading) first(epoch types.Epoch, h types.LaneHeight) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if h <= s.batched[epoch] {
+		return false
+	}
+	s.batched[epoch] = h
+	return true
+}
+
+// heard makes ready for a proposal that was announced: a validator asks for its shreds if
+// they do not come, and others fetch its parent, which a quorum holds by now.
+func (s *spreading) heard(h types.BlockHeader) {
+	g := s.group(h.Epoch)
+	if g != nil {
+		g.expect(proposalChannel, h.Proposer, uint64(h.View))
+		return
+	}
+	ctx, cancel := context.WithTimeout(s.ctx, checkPatience)
+	defer cancel()
+	if h.Height >= 2 && len(s.n.engine.Undecided(ctx, h.Justify.Block)) == 0 {
+		s.n.mesh.fetch(h.Justify.Block, h.Height-2)
+	}
+}
+
+// counts sums up what all groups did.
+func (s *spreading) counts() turbine.Counts {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sum := s.past
+	for _, g := range s.groups {
+		sum = add(sum, g.driver.Counts())
+	}
+	return sum
+}
+
+func add(a, b turbine.Counts) turbine.Counts {
+	return turbine.Counts{
+		Shreds: a.Shreds + b.Shreds, Duplicates: a.Duplicates + b.Duplicates, Repaired: a.Repaired + b.Repaired, Recovered: a.Recovered + b.Recovered,
+		Relayed: a.Relayed + b.Relayed, Asked: a.Asked + b.Asked, Served: a.Served + b.Served, Dropped: a.Dropped + b.Dropped, Refused: a.Refused + b.Refused,
+	}
+}
+
+// close ends all groups and waits for them.
+func (s *spreading) close() {
+	s.cancel()
+	s.mu.Lock()
+	for _, g := range s.groups {
+		s.past = add(s.past, g.close())
+	}
+	clear(s.groups)
+	s.mu.Unlock()
+	s.work.Wait()
+}
+
+// spreadTimeout is how long a payload may take to leave.
+const spreadTimeout = time.Minute
