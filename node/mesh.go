@@ -54,7 +54,8 @@ type mesh struct {
 
 	outbox  chan func(context.Context) error // what is to be gossiped
 	seen    *lru.Cache[turn, int]            // proposals relayed
-	heard   *lru.Cache[turn, int]            // their announcements
+	heard   *lru.Cache[turn, int]            // announcements relayed
+	shown   *lru.Cache[turn, shownHeader]    // the first header that a proposer signed for its turn
 	checked *lru.Cache[hash.Hash, struct{}]  // timeouts whose signature was checked
 	want    func(sync.Want)
 	lagged  atomic.Int64 // when lag last asked, milliseconds
@@ -105,6 +106,9 @@ func (m *mesh) join(network string, in received) error {
 		return err
 	}
 	if m.heard, err = lru.New[turn, int](4096); err != nil {
+		return err
+	}
+	if m.shown, err = lru.New[turn, shownHeader](4096); err != nil {
 		return err
 	}
 	if m.checked, err = lru.New[hash.Hash, struct{}](4096); err != nil {
@@ -265,7 +269,23 @@ func (m *mesh) judgeAnnouncement(in received, signed types.SignedHeader) gossip.
 	if !seat.VerifyBlock(h.Proposer, id, signed.Signature) {
 		return gossip.Reject
 	}
+	m.witness(h, id, signed)
 	return again(m.heard, turn{h.Epoch, h.View, h.Proposer})
+}
+
+// shownHeader is a header that was checked.
+type shownHeader struct {
+	id     hash.Hash
+	signed types.SignedHeader
+}
+
+// witness compares what a proposer signed for one turn: the engine sees only the blocks
+// that arrive whole.
+func (m *mesh) witness(h types.BlockHeader, id hash.Hash, signed types.SignedHeader) {
+	first, known, _ := m.shown.PeekOrAdd(turn{h.Epoch, h.View, h.Proposer}, shownHeader{id, signed})
+	if known && first.id != id {
+		m.accuse(consensus.NewEvidence(types.DoubleProposal, h.Epoch, h.Proposer, first.signed, signed))
+	}
 }
 
 func (m *mesh) judgeTimeout(in received, t types.Timeout) gossip.Verdict {

@@ -142,7 +142,7 @@ func (g *shredGroup) publish(ch fec.Channel, slot uint64, payload []byte) {
 			g.log.Warn("a payload did not leave whole; who lacks it fetches it", "slot", slot, "bytes", len(payload), "error", err)
 		}
 		g.s.receipts.keep(receipt{
-			epoch: g.epoch, channel: ch, slot: slot, sender: types.ValidatorIndex(*g.seat.self), bytes: len(payload), own: true,
+			epoch: g.epoch, channel: ch, slot: slot, sender: *g.seat.self, bytes: len(payload), own: true,
 			Receipt: turbine.Receipt{Began: began, Finished: time.Now()},
 		})
 	})
@@ -198,6 +198,9 @@ func (g *shredGroup) takeProposal(a arrival) {
 	in := g.s.handlers()
 	switch g.s.n.mesh.judgeProposal(in, b) {
 	case gossip.Accept:
+		if signed, err := b.Signed(); err == nil {
+			g.s.n.mesh.witness(b.BlockHeader, b.Hash(), signed)
+		}
 		in.proposal(a.from, b)
 	case gossip.Reject:
 		g.s.n.host.Penalise(a.from, p2p.InvalidMessage)

@@ -1,6 +1,7 @@
 package testnet
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
@@ -42,6 +43,8 @@ type Shape struct {
 	EpochBlocks uint64
 	// Lanes has every validator ship batches of its own.
 	Lanes bool
+	// BlockBytes is the sum of the transactions that a block may hold; 0 is the default.
+	BlockBytes uint64
 }
 
 // String tells one network from another.
@@ -50,7 +53,7 @@ func (s Shape) String() string {
 	if s.Lanes {
 		lanes = "with lanes"
 	}
-	return fmt.Sprintf("%d nodes, engine %s %s, epochs of %d blocks, %s", s.Nodes, s.Engine, s.Rule, s.EpochBlocks, lanes)
+	return fmt.Sprintf("%d nodes, engine %s %s, epochs of %d blocks of at most %d bytes, %s", s.Nodes, s.Engine, s.Rule, s.EpochBlocks, s.BlockBytes, lanes)
 }
 
 // Account is a funded account whose key everybody may know.
@@ -92,6 +95,7 @@ func Prepare(dir string, want Shape) (*Layout, error) {
 	if want.Engine == types.EngineRPCA {
 		want.Rule, want.EpochBlocks, want.Lanes = "", 0, false
 	}
+	want.BlockBytes = cmp.Or(want.BlockBytes, types.DefaultParams().MaxBlockBytes)
 	l := &Layout{Dir: dir}
 	g, err := types.ReadGenesis(l.GenesisPath())
 	switch {
@@ -105,7 +109,7 @@ func Prepare(dir string, want Shape) (*Layout, error) {
 }
 
 func (l *Layout) takeUp(want Shape) error {
-	have := Shape{Nodes: len(l.Genesis.Validators), Engine: l.Genesis.Engine, Rule: l.Genesis.Rule, EpochBlocks: l.Genesis.Params.EpochBlocks, Lanes: l.Genesis.Params.Lanes}
+	have := Shape{Nodes: len(l.Genesis.Validators), Engine: l.Genesis.Engine, Rule: l.Genesis.Rule, EpochBlocks: l.Genesis.Params.EpochBlocks, Lanes: l.Genesis.Params.Lanes, BlockBytes: l.Genesis.Params.MaxBlockBytes}
 	if have != want {
 		return fmt.Errorf("%w: %s is a network of %s, not of %s: use the same flags, another --dir, or remove it to start afresh", ErrOtherNetwork, l.Dir, have, want)
 	}
@@ -124,7 +128,7 @@ func (l *Layout) create(want Shape) error {
 		Network: "testnet", AddressPrefix: AddressPrefix, Created: time.Now().UnixMilli(),
 		Engine: want.Engine, Rule: want.Rule, Params: types.DefaultParams(),
 	}
-	g.Params.EpochBlocks, g.Params.Lanes = want.EpochBlocks, want.Lanes
+	g.Params.EpochBlocks, g.Params.Lanes, g.Params.MaxBlockBytes = want.EpochBlocks, want.Lanes, cmp.Or(want.BlockBytes, g.Params.MaxBlockBytes)
 	for i := range want.Nodes {
 		k, err := node.CreateKeys(l.Home(i))
 		if err != nil {
