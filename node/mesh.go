@@ -148,10 +148,14 @@ func (m *mesh) join(network string, in received) error {
 	m.blocks = rpc.Protocol[sync.Request, sync.Response]{
 		ID:      protocol.ID("/starling/" + network + "/blocks/1"),
 		Request: canon.CBOR[sync.Request](), Response: canon.CBOR[sync.Response](),
-		MaxRequest: 256, MaxResponse: sync.MaxResponseBytes + int(in.params.MaxBlockBytes) + overhead, Timeout: patience(in.params), PerPeer: 8,
+		MaxRequest: 256, MaxResponse: maxAnswer(in.params), Timeout: patience(in.params), PerPeer: 8,
 	}
-	m.stopServing = rpc.Serve(m.host, m.blocks, m.log, func(ctx context.Context, _ peer.ID, req sync.Request) (sync.Response, error) {
-		return in.serve(ctx, req)
+	m.stopServing = rpc.Serve(m.host, m.blocks, m.log, func(ctx context.Context, from peer.ID, req sync.Request) (sync.Response, error) {
+		resp, err := in.serve(ctx, req)
+		if err != nil || req.Parcel == 0 {
+			return resp, err
+		}
+		return m.spread.parcelled(from, req.Parcel, resp, patience(in.params))
 	})
 	return nil
 }
@@ -159,6 +163,12 @@ func (m *mesh) join(network string, in received) error {
 // patience is how long fetching a block may take.
 func patience(p types.Params) time.Duration {
 	return 10*time.Second + time.Duration(p.MaxBlockBytes/slowest)*time.Second
+}
+
+// maxAnswer is the largest answer of blocks: a block that is larger than others together
+// goes alone.
+func maxAnswer(p types.Params) int {
+	return sync.MaxResponseBytes + int(p.MaxBlockBytes) + overhead
 }
 
 // joinLeaders sets up the topics of an engine with leaders.
@@ -484,7 +494,20 @@ func (m *mesh) Candidates(w sync.Want) []string {
 
 // Request implements sync.Peers.
 func (m *mesh) Request(ctx context.Context, to string, req sync.Request) (sync.Response, error) {
-	return rpc.Call(ctx, m.host, peer.ID(to), m.blocks, req)
+	room, err := m.spread.parcels.Reserve(peer.ID(to))
+	if err == nil { // else its key is not of our kind: it answers on the stream
+		defer room.GiveUp()
+		req.Parcel = room.Number()
+	}
+	resp, err := rpc.Call(ctx, m.host, peer.ID(to), m.blocks, req)
+	if err != nil || !resp.Parcelled || room == nil {
+		return resp, err
+	}
+	raw, err := room.Wait(ctx)
+	if err != nil {
+		return sync.Response{}, err
+	}
+	return m.blocks.Response.Decode(raw)
 }
 
 // Bad implements sync.Peers.

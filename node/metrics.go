@@ -18,6 +18,7 @@ type metrics struct {
 	complaints *prometheus.CounterVec
 	txs        prometheus.Counter
 	decide     prometheus.Histogram
+	parcels    prometheus.Counter
 }
 
 func newMetrics() *metrics {
@@ -31,6 +32,7 @@ func newMetrics() *metrics {
 		lostViews:  f.NewCounter(prometheus.CounterOpts{Name: "starling_lost_views_total", Help: "Views that ended in a timeout."}),
 		complaints: f.NewCounterVec(prometheus.CounterOpts{Name: "starling_leader_complaints_total", Help: "Views that were lost through a validator's silence, by whom."}, []string{"validator"}),
 		txs:        f.NewCounter(prometheus.CounterOpts{Name: "starling_executed_transactions_total", Help: "Transactions in executed blocks."}),
+		parcels:    f.NewCounter(prometheus.CounterOpts{Name: "starling_parcels_delivered_total", Help: "Large answers that arrived as parcels, over lossy paths."}),
 		decide: f.NewHistogram(prometheus.HistogramOpts{
 			Name: "starling_decide_seconds", Help: "From the acceptance of a proposal to its decision.",
 			Buckets: []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},

@@ -200,7 +200,9 @@ func (n *Node) openMesh(k Keys) error {
 		return err
 	}
 	m.host = n.host
-	n.spread = newSpreading(n)
+	if n.spread, err = newSpreading(n, k.Identity); err != nil {
+		return err
+	}
 	m.spread = n.spread
 	for _, id := range n.epochs.present().peers {
 		n.host.Protect(id, "validator")
@@ -238,7 +240,7 @@ func (n *Node) Run(ctx context.Context) error {
 	defer stop()
 	group.Go(func() error { return n.intake.Run(ctx) })
 	group.Go(func() error { return n.mesh.run(ctx) })
-	group.Go(func() error { return n.spread.packets.Run(ctx) })
+	group.Go(func() error { return n.spread.run(ctx) })
 	group.Go(func() error { return n.mesh.discovery.Run(ctx) })
 	group.Go(func() error { return n.mesh.watchDeafness(ctx) })
 	group.Go(func() error { return n.syncer.Run(engineCtx) })

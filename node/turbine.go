@@ -5,12 +5,15 @@ import (
 	"sync"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/protocol"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/starlingmesh/starling/chain/types"
 	"github.com/starlingmesh/starling/fec"
 	"github.com/starlingmesh/starling/net/dgram"
 	"github.com/starlingmesh/starling/turbine"
+	"github.com/starlingmesh/starling/turbine/parcel"
 )
 
 // The channels of a group's payloads. A proposal's slot is its view, a batch's its
@@ -23,6 +26,7 @@ const (
 const (
 	// groupPorts is how many ports the groups of epochs take turns on.
 	groupPorts = 128
+	parcelPort = 255
 	// uplinkShare is how much of a known uplink shreds may take: votes need some too.
 	uplinkShare = 0.95
 )
@@ -32,6 +36,7 @@ const (
 type spreading struct {
 	n        *Node
 	packets  *dgram.Service
+	parcels  *parcel.Channel // large answers over lossy paths
 	codes    *fec.Codes
 	receipts receipts
 	ctx      context.Context // of groups and of what they send
@@ -46,12 +51,28 @@ type spreading struct {
 	batched map[types.Epoch]types.LaneHeight
 }
 
-func newSpreading(n *Node) *spreading {
+func newSpreading(n *Node, identity crypto.PrivKey) (*spreading, error) {
 	s := &spreading{n: n, codes: fec.NewCodes(), groups: map[types.Epoch]*shredGroup{}, batched: map[types.Epoch]types.LaneHeight{}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	rate := int(float64(n.cfg.Turbine.Uplink) * 1e6 / 8 * uplinkShare)
 	s.packets = dgram.New(n.host, protocol.ID("/starling/"+n.networkName()+"/packets/1"), dgram.Config{Rate: rate}, n.log.With("component", "packets"))
-	return s
+	port := s.packets.Port(parcelPort)
+	var err error
+	if s.parcels, err = parcel.New(parcel.Config{
+		Identity: identity, Network: n.networkName(), Packets: port, MaxPayload: maxAnswer(n.genesis.Params), Logger: n.log.With("component", "parcels"),
+	}); err != nil {
+		return nil, err
+	}
+	port.Handle(s.parcels.Receive)
+	return s, nil
+}
+
+// run carries packets until ctx ends.
+func (s *spreading) run(ctx context.Context) error {
+	var g errgroup.Group
+	g.Go(func() error { return s.packets.Run(ctx) })
+	g.Go(func() error { return s.parcels.Run(ctx) })
+	return g.Wait()
 }
 
 // join says what becomes of what comes in.
@@ -65,6 +86,15 @@ func (s *spreading) handlers() received {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.in
+}
+
+// start runs f in a goroutine that close waits for, unless that was called.
+func (s *spreading) start(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ctx.Err() == nil {
+		s.work.Go(f)
+	}
 }
 
 // enter opens an epoch's group, if this node has a seat in it, and closes those of epochs
@@ -187,8 +217,8 @@ func add(a, b turbine.Counts) turbine.Counts {
 
 // close ends all groups and waits for them.
 func (s *spreading) close() {
-	s.cancel()
 	s.mu.Lock()
+	s.cancel()
 	for _, g := range s.groups {
 		s.past = add(s.past, g.close())
 	}

@@ -133,7 +133,7 @@ func (g *shredGroup) sawHeight(h types.LaneHeight) {
 
 // publish sends a payload in the background. It must not be called twice for a slot.
 func (g *shredGroup) publish(ch fec.Channel, slot uint64, payload []byte) {
-	g.s.work.Go(func() {
+	g.s.start(func() {
 		ctx, cancel := context.WithTimeout(g.s.ctx, spreadTimeout)
 		defer cancel()
 		began := time.Now()

@@ -67,12 +67,12 @@ type Core struct {
 	streams map[fec.Stream]*stream
 	windows map[fec.Channel]window
 	served  map[Index]*allowance
-	silent  map[Index]int     // relays that were silent lately, and how often
-	losses  map[Index]float64 // by sender: the share of shreds that did not come, smoothed
-	held    int               // bytes
-	done    []fec.Stream      // finished, oldest first
-	past    map[fec.Stream]struct{}
-	passed  []fec.Stream // the same, oldest first
+	silent  map[Index]int       // relays that were silent lately, and how often
+	losses  map[Index]float64   // by sender: the share of shreds that did not come, smoothed
+	held    int                 // bytes
+	done    []fec.Stream        // finished, oldest first
+	past    map[fec.Stream]bool // over: whether it was finished
+	passed  []fec.Stream        // the same, oldest first
 	counts  Counts
 	out     Effects
 	to      []Index // of out.Sends
@@ -96,7 +96,9 @@ type Counts struct {
 type Effects struct {
 	Sends    []Send
 	Finished []Finished
-	Faults   []Fault
+	// Arrived are own streams of which every member has said that it has them.
+	Arrived []fec.Stream
+	Faults  []Fault
 }
 
 // Send asks for a packet to be sent to members.
@@ -128,7 +130,7 @@ type Fault struct {
 func New(cfg Config) *Core {
 	return &Core{
 		cfg: cfg.withDefaults(), streams: map[fec.Stream]*stream{}, windows: map[fec.Channel]window{},
-		served: map[Index]*allowance{}, silent: map[Index]int{}, losses: map[Index]float64{}, past: map[fec.Stream]struct{}{},
+		served: map[Index]*allowance{}, silent: map[Index]int{}, losses: map[Index]float64{}, past: map[fec.Stream]bool{},
 	}
 }
 
@@ -139,16 +141,16 @@ func (c *Core) Counts() Counts { return c.counts }
 func (c *Core) Held() int { return c.held }
 
 func (c *Core) begin() {
-	c.out.Sends, c.out.Finished, c.out.Faults = c.out.Sends[:0], c.out.Finished[:0], c.out.Faults[:0]
+	c.out.Sends, c.out.Finished, c.out.Arrived, c.out.Faults = c.out.Sends[:0], c.out.Finished[:0], c.out.Arrived[:0], c.out.Faults[:0]
 	c.to, c.packets = c.to[:0], c.packets[:0]
 }
 
-// Admit sets which slots of a channel are taken, both ends included. Streams below are
-// forgotten.
+// Admit sets which slots of a channel are taken, both ends included. Others' streams below
+// are forgotten.
 func (c *Core) Admit(ch fec.Channel, low, high uint64) {
 	c.windows[ch] = window{low, high}
 	for id, s := range c.streams {
-		if id.Channel == ch && id.Slot < low {
+		if id.Channel == ch && id.Slot < low && s.sender != c.cfg.Self {
 			c.forget(s)
 		}
 	}
@@ -167,6 +169,14 @@ func (c *Core) Expect(now time.Time, id fec.Stream) {
 	sender, known := c.cfg.Group.Find(id.Sender)
 	if _, over := c.past[id]; known && !over && sender != c.cfg.Self && c.admits(id) && c.streams[id] == nil {
 		c.open(now, id, sender)
+	}
+}
+
+// Forget drops a stream: nothing of it is taken or served any more.
+func (c *Core) Forget(id fec.Stream) {
+	if s := c.streams[id]; s != nil {
+		s.failed = true
+		c.forget(s)
 	}
 }
 

@@ -292,7 +292,7 @@ func TestRubbishCostsItsSenderAndNobodyElse(t *testing.T) {
 	c := w.cores[3]
 	for name, raw := range map[string][]byte{
 		"nothing": {}, "no body": {kindShred}, "unknown kind": {'?', 1}, "cut short": good[:len(good)-1], "too long": append(bytes.Clone(good), 0),
-		"mutated": mutated, "stand-in by another": append([]byte{kindStandIn}, set.Shreds[0]...), "unasked repair": append([]byte{kindRepaired}, set.Shreds[1]...),
+		"mutated": mutated, "stand-in by another": append([]byte{kindStandIn}, set.Shreds[0]...),
 		"malformed request": {kindRequest, 1, 2},
 	} {
 		effects := c.Receive(w.clock(), 2, raw)
@@ -301,6 +301,9 @@ func TestRubbishCostsItsSenderAndNobodyElse(t *testing.T) {
 		require.Empty(t, effects.Sends, name)
 	}
 	require.Empty(t, c.Receive(w.clock(), 0, good).Faults)
+	dropped := c.Counts().Dropped
+	require.Empty(t, c.Receive(w.clock(), 2, append([]byte{kindRepaired}, set.Shreds[1]...)).Faults, "it may have been asked for before a restart")
+	require.Equal(t, dropped+1, c.Counts().Dropped)
 	require.Empty(t, c.Receive(w.clock(), 2, good).Faults, "a duplicate is no fault")
 	require.EqualValues(t, 1, c.Counts().Duplicates)
 	effects := c.Receive(w.clock(), 2, mutated)

@@ -49,7 +49,11 @@ func (c *Core) receiveShred(now time.Time, from Index, raw []byte) {
 	}
 	id := s.Stream()
 	sender, known := c.cfg.Group.Find(id.Sender)
-	if _, over := c.past[id]; !known || over || sender == c.cfg.Self || !c.admits(id) {
+	finished, over := c.past[id]
+	if finished && from == sender && c.cfg.Group.Len() == 2 {
+		c.tellOne(id, from) // it did not hear it the last time
+	}
+	if !known || over || sender == c.cfg.Self || !c.admits(id) {
 		c.counts.Dropped++
 		return
 	}
@@ -67,6 +71,9 @@ func (c *Core) receiveShred(now time.Time, from Index, raw []byte) {
 	}
 	if !set.mark(s.Index()) {
 		c.counts.Duplicates++
+		if st.finished && from == sender && c.cfg.Group.Len() == 2 {
+			c.tellOne(id, from)
+		}
 		return
 	}
 	c.counts.Shreds++
@@ -136,13 +143,24 @@ func (c *Core) tell(s *stream) {
 			c.to = append(c.to, m)
 		}
 	}
-	at := len(c.packets)
-	c.packets = append(c.packets, kindHave, byte(s.id.Channel))
-	c.packets = binary.BigEndian.AppendUint64(c.packets, uint64(s.id.Sender))
-	c.packets = binary.BigEndian.AppendUint64(c.packets, s.id.Slot)
 	if len(c.to) > begin {
-		c.send(c.to[begin:], c.packets[at:len(c.packets):len(c.packets)], false)
+		c.sendHave(s.id, c.to[begin:])
 	}
+}
+
+// tellOne says to one member that this one has a stream.
+func (c *Core) tellOne(id fec.Stream, to Index) {
+	begin := len(c.to)
+	c.to = append(c.to, to)
+	c.sendHave(id, c.to[begin:])
+}
+
+func (c *Core) sendHave(id fec.Stream, to []Index) {
+	at := len(c.packets)
+	c.packets = append(c.packets, kindHave, byte(id.Channel))
+	c.packets = binary.BigEndian.AppendUint64(c.packets, uint64(id.Sender))
+	c.packets = binary.BigEndian.AppendUint64(c.packets, id.Slot)
+	c.send(to, c.packets[at:len(c.packets):len(c.packets)], false)
 }
 
 func (c *Core) receiveHave(from Index, body []byte) {
@@ -154,6 +172,9 @@ func (c *Core) receiveHave(from Index, body []byte) {
 	if s := c.streams[id]; s != nil {
 		if s.have == nil {
 			s.have = map[Index]bool{}
+		}
+		if before := len(s.have); s.sender == c.cfg.Self && !s.have[from] && before == c.cfg.Group.Len()-2 {
+			c.out.Arrived = append(c.out.Arrived, id)
 		}
 		s.have[from] = true
 	}

@@ -239,3 +239,26 @@ func (c *Core) receiveRequest(now time.Time, from Index, body []byte) {
 		want--
 	}
 }
+
+// Again sends the last shred of an own stream to everybody that has not said that it has
+// the stream: who has it says so again.
+func (c *Core) Again(id fec.Stream) *Effects {
+	c.begin()
+	s := c.streams[id]
+	if s == nil || s.sender != c.cfg.Self || s.last < 0 {
+		return &c.out
+	}
+	begin := len(c.to)
+	for m := range Index(c.cfg.Group.Len()) {
+		if m != c.cfg.Self && !s.have[m] {
+			c.to = append(c.to, m)
+		}
+	}
+	set := s.sets[uint32(s.last)]
+	at := len(c.packets)
+	c.packets = set.g.AppendShred(append(c.packets, kindShred), 0)
+	if len(c.to) > begin {
+		c.send(c.to[begin:], c.packets[at:len(c.packets):len(c.packets)], false)
+	}
+	return &c.out
+}

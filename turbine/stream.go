@@ -117,7 +117,7 @@ func (c *Core) forget(s *stream) {
 	delete(c.streams, s.id)
 	c.held -= s.held
 	if s.finished || s.failed {
-		c.pass(s.id)
+		c.pass(s.id, s.finished)
 	}
 	for i, id := range c.done {
 		if id == s.id {
@@ -131,12 +131,12 @@ func (c *Core) forget(s *stream) {
 // not begin them again.
 const pastKept = 4096
 
-func (c *Core) pass(id fec.Stream) {
+func (c *Core) pass(id fec.Stream, finished bool) {
 	if len(c.passed) == pastKept {
 		delete(c.past, c.passed[0])
 		c.passed = c.passed[1:]
 	}
-	c.past[id] = struct{}{}
+	c.past[id] = finished
 	c.passed = append(c.passed, id)
 }
 

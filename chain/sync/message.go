@@ -17,6 +17,9 @@ type Request struct {
 	_     struct{} `cbor:",toarray"`
 	Above types.Height
 	Block hash.Hash // zero: decided blocks only
+	// Parcel is a number under which a large answer may come beside the response, over a
+	// channel for lossy paths; 0 if the asker has none.
+	Parcel uint64
 }
 
 // Response holds consecutive blocks from Request.Above + 1 on, possibly none.
@@ -24,4 +27,6 @@ type Response struct {
 	_      struct{}     `cbor:",toarray"`
 	Tip    types.Height // the server's highest decided block
 	Blocks [][]byte
+	// Parcelled is set if the response itself comes as the parcel that was offered.
+	Parcelled bool
 }

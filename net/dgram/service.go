@@ -197,6 +197,18 @@ func (s *Service) read(c network.Conn) {
 	})
 }
 
+// Loss is the share of packets that got lost on the QUIC connection to a peer since it
+// began; false if there is none, or too few packets were sent to say.
+func (s *Service) Loss(to peer.ID) (float64, bool) {
+	for _, c := range s.host.Network().ConnsToPeer(to) {
+		if q := quicOf(c); q != nil {
+			stats := q.ConnectionStats()
+			return float64(stats.PacketsLost) / float64(max(stats.PacketsSent, 1)), stats.PacketsSent >= enough
+		}
+	}
+	return 0, false
+}
+
 // PathStats is what is known of the way to a peer.
 type PathStats struct {
 	Peer    peer.ID

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -43,6 +44,8 @@ type Config struct {
 	MaxPayload int
 	// OnPayload is given whole payloads. It must not block for long.
 	OnPayload func(id fec.Stream, payload []byte, receipt turbine.Receipt)
+	// OnArrived is told that every member has an own payload; optional.
+	OnArrived func(id fec.Stream)
 	// OnFault is told of broken rules; optional.
 	OnFault func(turbine.Fault)
 	Logger  *slog.Logger
@@ -55,14 +58,14 @@ type Driver struct {
 
 	mu   sync.Mutex
 	core *turbine.Core
-	next map[fec.Channel]uint64 // the lowest slot not used yet
+	used map[fec.Channel]*slots
 }
 
 // What callers decide on.
 var (
 	// ErrPayload means that a payload cannot be sent.
 	ErrPayload = errors.New("payload cannot be sent")
-	// ErrUsed means that the slot, or a later one, has been used already.
+	// ErrUsed means that the slot has been used already, or is far below one that has.
 	ErrUsed = errors.New("the slot has been used")
 )
 
@@ -71,7 +74,7 @@ func New(cfg Config) *Driver {
 	if cfg.Core.Verify == nil {
 		cfg.Core.Verify = verifyEd25519
 	}
-	d := &Driver{cfg: cfg, core: turbine.New(cfg.Core), members: make(map[peer.ID]turbine.Index, len(cfg.Peers)), next: map[fec.Channel]uint64{}}
+	d := &Driver{cfg: cfg, core: turbine.New(cfg.Core), members: make(map[peer.ID]turbine.Index, len(cfg.Peers)), used: map[fec.Channel]*slots{}}
 	for i, p := range cfg.Peers {
 		d.members[p] = turbine.Index(i)
 	}
@@ -90,9 +93,14 @@ func (d *Driver) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case now := <-tick.C:
-			d.step(func(c *turbine.Core) *turbine.Effects { return c.Tick(now) })
+			d.Tick(now)
 		}
 	}
+}
+
+// Tick does once what Run does all the time, for those who run many drivers.
+func (d *Driver) Tick(now time.Time) {
+	d.step(func(c *turbine.Core) *turbine.Effects { return c.Tick(now) })
 }
 
 // Receive takes a packet. It keeps nothing of it.
@@ -113,7 +121,13 @@ func (d *Driver) step(event func(*turbine.Core) *turbine.Effects) {
 	}
 	finished := append([]turbine.Finished(nil), effects.Finished...)
 	faults := append([]turbine.Fault(nil), effects.Faults...)
+	arrived := append([]fec.Stream(nil), effects.Arrived...)
 	d.mu.Unlock()
+	for _, id := range arrived {
+		if d.cfg.OnArrived != nil {
+			d.cfg.OnArrived(id)
+		}
+	}
 	for _, f := range faults {
 		if d.cfg.OnFault != nil {
 			d.cfg.OnFault(f)
@@ -138,11 +152,17 @@ func (d *Driver) deliver(f turbine.Finished) {
 }
 
 // Publish sends a payload to all members as a slot of a channel. It returns when all is
-// handed to the network, or ctx ends. Slots of a channel must ascend, also over restarts:
-// one that is used twice proves the sender a liar.
+// handed to the network, or ctx ends. A slot must not be used twice, also over restarts:
+// that proves the sender a liar.
 //
 // It returns [ErrPayload] or [ErrUsed] before anything is sent.
 func (d *Driver) Publish(ctx context.Context, ch fec.Channel, slot uint64, payload []byte) error {
+	return d.PublishAs(ctx, ch, slot, payload, fec.Shape{})
+}
+
+// PublishAs is Publish with sets of a given shape; the zero shape follows from size and
+// measured loss.
+func (d *Driver) PublishAs(ctx context.Context, ch fec.Channel, slot uint64, payload []byte, shape fec.Shape) error {
 	if len(payload) == 0 || len(payload) > d.cfg.MaxPayload {
 		return fmt.Errorf("%w: %d bytes, at most %d", ErrPayload, len(payload), d.cfg.MaxPayload)
 	}
@@ -157,9 +177,12 @@ func (d *Driver) Publish(ctx context.Context, ch fec.Channel, slot uint64, paylo
 	if err != nil {
 		return err
 	}
+	if shape == (fec.Shape{}) {
+		shape = turbine.ShapeFor(len(packed), expectedShard, d.expectedLoss())
+	}
 	encoder, err := fec.NewEncoder(fec.EncoderConfig{
 		Chain: d.cfg.Core.Chain, Sender: d.cfg.Core.Group.At(d.cfg.Core.Self).Sender, Sign: d.cfg.Sign,
-		Shape: turbine.ShapeFor(len(packed), expectedShard, d.expectedLoss()), Codes: d.cfg.Core.Codes,
+		Shape: shape, Codes: d.cfg.Core.Codes,
 	})
 	if err != nil {
 		return fmt.Errorf("publish slot %d: %w", slot, err)
@@ -173,14 +196,31 @@ func (d *Driver) Publish(ctx context.Context, ch fec.Channel, slot uint64, paylo
 	return out.drain(ctx)
 }
 
+// slots are those of a channel that have been used.
+type slots struct {
+	highest uint64
+	recent  map[uint64]struct{} // of the last slotsKept
+}
+
+const slotsKept = 1024
+
 // use takes a slot, once.
 func (d *Driver) use(ch fec.Channel, slot uint64) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if slot < d.next[ch] {
+	s := d.used[ch]
+	if s == nil {
+		s = &slots{recent: map[uint64]struct{}{}}
+		d.used[ch] = s
+	}
+	if _, twice := s.recent[slot]; twice || len(s.recent) > 0 && s.highest-min(slot, s.highest) >= slotsKept {
 		return false
 	}
-	d.next[ch] = slot + 1
+	s.highest = max(s.highest, slot)
+	s.recent[slot] = struct{}{}
+	if len(s.recent) > 2*slotsKept {
+		maps.DeleteFunc(s.recent, func(old uint64, _ struct{}) bool { return s.highest-old >= slotsKept })
+	}
 	return true
 }
 
@@ -244,6 +284,18 @@ func (d *Driver) Expect(id fec.Stream) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.core.Expect(time.Now(), id)
+}
+
+// Forget drops a payload: nothing of it is taken or served any more.
+func (d *Driver) Forget(id fec.Stream) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.core.Forget(id)
+}
+
+// Again sends the end of an own payload once more, to hear whether it arrived.
+func (d *Driver) Again(id fec.Stream) {
+	d.step(func(c *turbine.Core) *turbine.Effects { return c.Again(id) })
 }
 
 // Counts tells what happened since the start.

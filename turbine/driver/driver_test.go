@@ -214,11 +214,19 @@ func TestSlotsAreUsedOnce(t *testing.T) {
 	m, arrivals := newMesh(t, 3, 1000, never)
 	require.NoError(t, m.drivers[0].Publish(t.Context(), 1, 5, []byte("five")))
 	expect(t, arrivals, []int{1, 2}, []byte("five"))
-	for _, slot := range []uint64{5, 4, 0} {
-		require.ErrorIs(t, m.drivers[0].Publish(t.Context(), 1, slot, []byte("again")), ErrUsed)
+	publish := func(ch fec.Channel, slot uint64) error {
+		return m.drivers[0].Publish(t.Context(), ch, slot, []byte("again"))
 	}
-	require.NoError(t, m.drivers[0].Publish(t.Context(), 2, 0, []byte("another channel")))
-	require.NoError(t, m.drivers[0].Publish(t.Context(), 1, 6, []byte("six")))
+	require.ErrorIs(t, publish(1, 5), ErrUsed)
+	require.NoError(t, publish(1, 4), "not used yet")
+	require.ErrorIs(t, publish(1, 4), ErrUsed)
+	require.NoError(t, publish(2, 5), "another channel")
+	require.NoError(t, publish(1, 5000))
+	require.ErrorIs(t, publish(1, 6), ErrUsed, "nobody remembers so far back")
+	for slot := range uint64(3 * slotsKept) {
+		require.True(t, m.drivers[0].use(3, slot))
+	}
+	require.LessOrEqual(t, len(m.drivers[0].used[3].recent), 2*slotsKept+1)
 }
 
 func TestPayloadsThatCannotBeSentAreRefused(t *testing.T) {
