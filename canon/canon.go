@@ -12,6 +12,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/fxamacker/cbor/v2"
 )
@@ -23,7 +24,10 @@ const MaxDepth = 16
 // encoding is different from them.
 var ErrNotCanonical = errors.New("not in canonical form")
 
-var enc = must(cbor.CoreDetEncOptions().EncMode())
+var enc = must(cbor.CoreDetEncOptions().UserBufferEncMode())
+
+// again holds what values are encoded to again while they are decoded.
+var again = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 var dec = must(cbor.DecOptions{
 	DupMapKey:         cbor.DupMapKeyEnforcedAPF,
@@ -31,7 +35,7 @@ var dec = must(cbor.DecOptions{
 	TagsMd:            cbor.TagsForbidden,
 	ExtraReturnErrors: cbor.ExtraDecErrorUnknownField,
 	MaxNestedLevels:   MaxDepth,
-	MaxArrayElements:  1 << 20,
+	MaxArrayElements:  MaxElements,
 	MaxMapPairs:       1 << 16,
 	UTF8:              cbor.UTF8RejectInvalid,
 }.DecMode())
@@ -66,11 +70,13 @@ func Unmarshal(data []byte, v any) error {
 	if err := dec.Unmarshal(data, v); err != nil {
 		return fmt.Errorf("decode %T: %w", v, err)
 	}
-	again, err := enc.Marshal(v)
-	if err != nil {
+	buf := again.Get().(*bytes.Buffer)
+	defer again.Put(buf)
+	buf.Reset()
+	if err := enc.MarshalToBuffer(v, buf); err != nil {
 		return fmt.Errorf("decode %T: %w", v, err)
 	}
-	if !bytes.Equal(again, data) {
+	if !bytes.Equal(buf.Bytes(), data) {
 		return fmt.Errorf("decode %T: %w", v, ErrNotCanonical)
 	}
 	return nil

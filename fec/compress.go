@@ -1,6 +1,7 @@
 package fec
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 
@@ -88,7 +89,8 @@ type nopCloser struct{ io.Writer }
 func (nopCloser) Close() error { return nil }
 
 // Unpack reads everything that was packed into in, at most limit bytes: more is
-// ErrTooLarge, however small the packed form is.
+// ErrTooLarge, however small the packed form is. It is faster if in has a Len method, as
+// bytes.Reader does.
 func Unpack(c Codec, in io.Reader, limit int) ([]byte, error) {
 	r := in
 	switch c {
@@ -107,12 +109,15 @@ func Unpack(c Codec, in io.Reader, limit int) ([]byte, error) {
 	default:
 		return nil, fmt.Errorf("%w: %d", ErrCodec, c)
 	}
-	out, err := io.ReadAll(io.LimitReader(r, int64(limit)+1))
-	if err != nil {
+	var out bytes.Buffer
+	if sized, ok := in.(interface{ Len() int }); ok { // packing makes nothing larger, or hardly
+		out.Grow(min(limit, sized.Len()) + bytes.MinRead)
+	}
+	if _, err := out.ReadFrom(io.LimitReader(r, int64(limit)+1)); err != nil {
 		return nil, fmt.Errorf("decompress %s: %w", c, err)
 	}
-	if len(out) > limit {
+	if out.Len() > limit {
 		return nil, fmt.Errorf("%w: more than %d bytes", ErrTooLarge, limit)
 	}
-	return out, nil
+	return out.Bytes(), nil
 }

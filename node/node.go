@@ -178,12 +178,29 @@ func (n *Node) openMempool(Keys) error {
 		State:   n.state,
 		Journal: log,
 		Publish: func(raws [][]byte) { n.mesh.publishTxs(raws) },
+		Defer:   n.deferGossip,
 		Logger:  n.log.With("component", "mempool"),
 	})
 	if err != nil {
 		return errors.Join(err, log.Close())
 	}
 	return nil
+}
+
+const (
+	// largeTx is the size from which on a validator keeps its users' transactions for
+	// its own blocks and batches: gossiped, they would travel many times over.
+	largeTx = 8 << 10
+	// largeTxGrace is how long its turn may be in coming.
+	largeTxGrace = 30 * time.Second
+)
+
+// deferGossip is how long a transaction of a size waits before it is gossiped.
+func (n *Node) deferGossip(size int) time.Duration {
+	if size < largeTx || n.trust != nil || n.epochs.present().self == nil {
+		return 0
+	}
+	return largeTxGrace
 }
 
 func (n *Node) openMesh(k Keys) error {

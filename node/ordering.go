@@ -28,8 +28,11 @@ const (
 	certInterval = 200 * time.Millisecond
 	// certPatience is how many blocks are hurried for a state certificate.
 	certPatience = 8
-	// decodedBlocks is how many checked blocks are remembered, decoded.
+	// decodedBlocks is how many checked blocks are remembered, decoded, and decodedBytes
+	// how large they may be together, but for the newest few.
 	decodedBlocks = 256
+	decodedBytes  = 128 << 20
+	decodedLeast  = 4
 	// checkPatience bounds the check of one proposal.
 	checkPatience = 10 * time.Second
 )
@@ -37,15 +40,37 @@ const (
 // ordering is what the engine works on: it implements consensus.Chain, and checks
 // proposals before the engine sees them.
 type ordering struct {
-	n        *Node
-	decoded  *lru.Cache[hash.Hash, []*types.Tx] // by block
-	lastCert time.Time
-	lastPaid atomic.Uint64 // height of the newest executed block with transactions
+	n           *Node
+	decoded     *lru.Cache[hash.Hash, []*types.Tx] // by block
+	decodedSize atomic.Int64                       // bytes of decoded
+	lastCert    time.Time
+	lastPaid    atomic.Uint64 // height of the newest executed block with transactions
 }
 
 func newOrdering(n *Node) (*ordering, error) {
-	decoded, err := lru.New[hash.Hash, []*types.Tx](decodedBlocks)
-	return &ordering{n: n, decoded: decoded}, err
+	o := &ordering{n: n}
+	var err error
+	o.decoded, err = lru.NewWithEvict(decodedBlocks, func(_ hash.Hash, txs []*types.Tx) { o.decodedSize.Add(-size(txs)) })
+	return o, err
+}
+
+// remember keeps a checked block's transactions.
+func (o *ordering) remember(b *types.Block, txs []*types.Tx) {
+	if known, _ := o.decoded.ContainsOrAdd(b.Hash(), txs); known {
+		return
+	}
+	o.decodedSize.Add(size(txs))
+	for o.decodedSize.Load() > decodedBytes && o.decoded.Len() > decodedLeast {
+		o.decoded.RemoveOldest()
+	}
+}
+
+// size is how many bytes transactions have together.
+func size(txs []*types.Tx) (n int64) {
+	for _, tx := range txs {
+		n += int64(len(tx.Raw()))
+	}
+	return n
 }
 
 // Payload implements consensus.Chain.
@@ -125,7 +150,7 @@ func (o *ordering) inline(b *types.Block) ([]*types.Tx, error) {
 	}
 	txs, err := o.n.intake.DecodeBlock(b.Txs)
 	if err == nil {
-		o.decoded.Add(b.Hash(), txs)
+		o.remember(b, txs)
 	}
 	return txs, err
 }
@@ -193,7 +218,7 @@ func (o *ordering) check(ctx context.Context, b *types.Block) error {
 	if err != nil {
 		return err
 	}
-	o.decoded.Add(b.Hash(), txs)
+	o.remember(b, txs)
 	if len(b.Evidence) > types.MaxBlockEvidence {
 		return fmt.Errorf("%w: %d proofs in one block", types.ErrEvidence, len(b.Evidence))
 	}

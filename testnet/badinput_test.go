@@ -13,6 +13,7 @@ import (
 	"github.com/starlingmesh/starling/chain/state"
 	"github.com/starlingmesh/starling/node"
 	"github.com/starlingmesh/starling/node/api"
+	"github.com/starlingmesh/starling/testnet/netns"
 )
 
 // flip flips one bit in the middle of a file.
@@ -153,4 +154,10 @@ func TestContradictoryOptionsAreRefusedAllAtOnce(t *testing.T) {
 		require.ErrorContains(t, err, says)
 	}
 	require.ErrorContains(t, Chaos{Options: Options{Shape: DefaultShape(3)}, Kills: 1}.Validate(), "fewer than 4")
+	four := Options{Shape: DefaultShape(4)}
+	require.NoError(t, Chaos{Options: four, Kills: 1, Together: 1, Down: time.Second}.Validate())
+	require.ErrorContains(t, Chaos{Options: four, Kills: 1, Together: 2, Down: time.Second}.Validate(), "--together 2: want 1 to 1")
+	require.ErrorContains(t, Chaos{Options: four, Kills: 1, Together: 1}.Validate(), "--down")
+	require.ErrorContains(t, Options{Shape: DefaultShape(4), LoadBytes: 1 << 20}.Validate(), "--load-bytes")
+	require.ErrorContains(t, Options{Shape: DefaultShape(4), Links: &netns.Link{}}.Validate(), "--processes")
 }

@@ -51,7 +51,7 @@ func newRigOf(b testing.TB, payers int, lanes bool, perBlock uint64) *rig {
 		l.Genesis.Params.MaxBlockTxs = perBlock
 	}
 	r.genesis, r.chain = l.Genesis, l.Genesis.ChainID()
-	members, err := l.configure(0)
+	members, err := l.configure(tuning{})
 	require.NoError(b, err)
 	var ctx context.Context
 	ctx, r.cancel = context.WithCancel(context.Background())

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -14,8 +15,10 @@ import (
 // Chaos is a network whose validators are killed under load.
 type Chaos struct {
 	Options
-	Kills int
-	Seed  uint64
+	Kills    int
+	Together int           // how many validators are killed at a time
+	Down     time.Duration // how long they are down, at most
+	Seed     uint64
 }
 
 // Validate refuses what cannot be.
@@ -27,6 +30,12 @@ func (c Chaos) Validate() error {
 	if c.Kills < 1 {
 		faults = append(faults, fmt.Errorf("--kills %d: want at least 1", c.Kills))
 	}
+	if most := (c.Nodes - 1) / 3; c.Together < 1 || c.Together > most {
+		faults = append(faults, fmt.Errorf("--together %d: want 1 to %d, fewer than a third of %d validators", c.Together, most, c.Nodes))
+	}
+	if c.Down <= 0 {
+		faults = append(faults, fmt.Errorf("--down %s: want a positive duration", c.Down))
+	}
 	return errors.Join(append(faults, c.Options.Validate())...)
 }
 
@@ -34,14 +43,13 @@ var errStuck = errors.New("it did not get there")
 
 const (
 	maxUptime        = 1500 * time.Millisecond // between a comeback and the next kill
-	maxDowntime      = 1500 * time.Millisecond
 	rejoinPatience   = 60 * time.Second
 	progressPatience = 30 * time.Second
 )
 
-// RunChaos kills one validator at a time with -9 and starts it again, as often as
-// asked for, and audits the network in the end. After each kill the others must go
-// on, and after each start the victim must reach them.
+// RunChaos kills validators with -9 and starts them again, as often as asked for, and
+// audits the network in the end. After each kill the others must go on, and after each
+// start the victims must reach them. With For the kills are spread over that time.
 func RunChaos(ctx context.Context, c Chaos) (Summary, error) {
 	if err := c.Validate(); err != nil {
 		return Summary{}, err
@@ -52,7 +60,7 @@ func RunChaos(ctx context.Context, c Chaos) (Summary, error) {
 	}
 	began := time.Now()
 	show := newDisplay(c.Options, n)
-	payments, err := newLoad(n.layout, n.clients(), c.Load, c.Seed)
+	payments, err := newLoad(n.layout, n.clients(), c.Load, c.LoadBytes, c.Seed)
 	if err != nil {
 		return Summary{}, errors.Join(err, n.stop())
 	}
@@ -67,9 +75,20 @@ func RunChaos(ctx context.Context, c Chaos) (Summary, error) {
 	dice := rand.New(rand.NewPCG(c.Seed, 9))
 	var killErr error
 	for summary.Kills < c.Kills && killErr == nil {
-		if killErr = n.killOne(ctx, c, dice, summary.Kills+1); killErr == nil {
+		wait := time.Duration(dice.Int64N(int64(maxUptime)))
+		if c.For > 0 {
+			slot := c.For / time.Duration(c.Kills)
+			wait = time.Until(began.Add(slot*time.Duration(summary.Kills) + time.Duration(dice.Int64N(int64(slot)*3/4+1))))
+		}
+		if killErr = sleep(ctx, wait); killErr != nil {
+			break
+		}
+		if killErr = n.kill(ctx, c, dice, summary.Kills+1); killErr == nil {
 			summary.Kills++
 		}
+	}
+	if killErr == nil {
+		killErr = sleep(ctx, time.Until(began.Add(c.For)))
 	}
 	stopWork()
 	loadErr := paying.Wait()
@@ -82,19 +101,20 @@ func RunChaos(ctx context.Context, c Chaos) (Summary, error) {
 	return summary, err
 }
 
-// killOne waits a random while, kills a random validator, sees that the others go
-// on, starts it again, and sees that it comes back.
-func (n *Network) killOne(ctx context.Context, c Chaos, dice *rand.Rand, count int) error {
-	if err := sleep(ctx, time.Duration(dice.Int64N(int64(maxUptime)))); err != nil {
-		return err
+// kill kills random validators, sees that the others go on, starts them again, and sees
+// that they come back.
+func (n *Network) kill(ctx context.Context, c Chaos, dice *rand.Rand, count int) error {
+	order := dice.Perm(len(n.nodes))
+	var victims []*member
+	var names []string
+	for _, i := range order[:c.Together] {
+		victims, names = append(victims, n.nodes[i]), append(names, n.nodes[i].name)
 	}
-	victim := n.nodes[dice.IntN(len(n.nodes))]
-	other := n.nodes[dice.IntN(len(n.nodes))]
-	for other == victim {
-		other = n.nodes[dice.IntN(len(n.nodes))]
+	other, who := n.nodes[order[c.Together]], strings.Join(names, " and ")
+	down := time.Duration(dice.Int64N(int64(c.Down)))
+	for _, v := range victims {
+		v.runner.(*process).kill()
 	}
-	down := time.Duration(dice.Int64N(int64(maxDowntime)))
-	victim.runner.(*process).kill()
 	before, err := n.height(ctx, other)
 	if err != nil {
 		return err
@@ -103,21 +123,25 @@ func (n *Network) killOne(ctx context.Context, c Chaos, dice *rand.Rand, count i
 		return err
 	}
 	if err := n.reach(ctx, other, before+1, progressPatience); err != nil {
-		return fmt.Errorf("kill %d (%s): the others stand still: %w", count, victim.name, err)
+		return fmt.Errorf("kill %d (%s): the others stand still: %w", count, who, err)
 	}
-	if err := n.launch(ctx, c.Options, victim); err != nil {
-		return fmt.Errorf("kill %d: %s does not start again: %w", count, victim.name, err)
+	for _, v := range victims {
+		if err := n.launch(ctx, c.Options, v); err != nil {
+			return fmt.Errorf("kill %d: %s does not start again: %w", count, v.name, err)
+		}
 	}
 	target, err := n.height(ctx, other)
 	if err != nil {
 		return err
 	}
 	began := time.Now()
-	if err := n.reach(ctx, victim, target, rejoinPatience); err != nil {
-		return fmt.Errorf("kill %d: %s does not catch up (its log is %s): %w", count, victim.name, filepath.Join(victim.config.Home, logName), err)
+	for _, v := range victims {
+		if err := n.reach(ctx, v, target, rejoinPatience); err != nil {
+			return fmt.Errorf("kill %d: %s does not catch up (its log is %s): %w", count, v.name, filepath.Join(v.config.Home, logName), err)
+		}
 	}
 	remark(c.Options, "%3d  killed %s at height %d, down %4d ms, back at height %d after %4d ms\n",
-		count, victim.name, before, down.Milliseconds(), target, time.Since(began).Milliseconds())
+		count, who, before, down.Milliseconds(), target, time.Since(began).Milliseconds())
 	return nil
 }
 

@@ -29,7 +29,7 @@ type running struct {
 func newLab(t *testing.T, shape Shape) *lab {
 	layout, err := Prepare(t.TempDir(), shape)
 	require.NoError(t, err)
-	members, err := layout.configure(0)
+	members, err := layout.configure(tuning{})
 	require.NoError(t, err)
 	l := &lab{T: t, layout: layout, members: members, nodes: make([]*running, len(members))}
 	t.Cleanup(func() {

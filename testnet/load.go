@@ -29,6 +29,7 @@ type load struct {
 	clients []*client.Client
 	senders []*sender
 	rate    int // payments a second in all
+	bytes   int // that each publishes in place of paying; 0: they pay
 
 	submitted atomic.Int64
 	refused   atomic.Int64
@@ -58,12 +59,12 @@ const (
 	loadExpiry   = 50_000 // blocks: a payment outlives any outage of the test
 )
 
-func newLoad(l *Layout, clients []*client.Client, rate int, seed uint64) (*load, error) {
+func newLoad(l *Layout, clients []*client.Client, rate, bytes int, seed uint64) (*load, error) {
 	recent, err := lru.New[hash.Hash, time.Time](recentKept)
 	if err != nil {
 		return nil, err
 	}
-	out := &load{chain: l.Genesis.ChainID(), params: l.Genesis.Params, clients: clients, rate: rate, recent: recent}
+	out := &load{chain: l.Genesis.ChainID(), params: l.Genesis.Params, clients: clients, rate: rate, bytes: bytes, recent: recent}
 	if out.accepted, err = os.Create(filepath.Join(l.Dir, acceptedName)); err != nil {
 		return nil, fmt.Errorf("keep accepted payments: %w", err)
 	}
@@ -210,16 +211,30 @@ func (l *load) build(ctx context.Context, s *sender, next uint64, n int) (raws [
 		return nil, nil, err
 	}
 	for i := range n {
+		body := l.body(s)
 		tx, err := types.SignTx(types.Header{
-			Chain: l.chain, Key: s.key.Public().Bytes(), Sequence: next + uint64(i), Fee: l.params.MinFee,
+			Chain: l.chain, Key: s.key.Public().Bytes(), Sequence: next + uint64(i), Fee: l.params.LeastFee(body),
 			Expiry: types.Height(status.Height) + loadExpiry,
-		}, &types.Payment{To: s.to, Amount: 1 + types.Drops(s.seed.Uint64N(1000))}, s.key)
+		}, body, s.key)
 		if err != nil {
 			return nil, nil, err
 		}
 		raws, ids = append(raws, tx.Raw()), append(ids, tx.ID())
 	}
 	return raws, ids, nil
+}
+
+// body is what a sender does next: random data does not compress, so that what travels is
+// what was asked for.
+func (l *load) body(s *sender) types.Body {
+	if l.bytes == 0 {
+		return &types.Payment{To: s.to, Amount: 1 + types.Drops(s.seed.Uint64N(1000))}
+	}
+	content := make([]byte, l.bytes)
+	for i := range content {
+		content[i] = byte(s.seed.Uint64())
+	}
+	return &types.Data{Content: content}
 }
 
 func (l *load) status(ctx context.Context) (api.Status, error) {

@@ -18,6 +18,7 @@ import (
 	"github.com/starlingmesh/starling/node/api/client"
 	"github.com/starlingmesh/starling/node/config"
 	"github.com/starlingmesh/starling/node/wallet"
+	"github.com/starlingmesh/starling/testnet/netns"
 )
 
 // Ports that a network's nodes prefer: node i takes the base plus i, or a free
@@ -31,6 +32,7 @@ const (
 type Network struct {
 	layout *Layout
 	nodes  []*member
+	links  *netns.Net // nil: all on loopback
 }
 
 // member is one node of the network, in this process or its own.
@@ -52,35 +54,68 @@ type runner interface {
 	ended() <-chan struct{}
 }
 
-// configure writes the configuration of every node: loopback addresses, and one
-// neighbour each to join by. Nobody gets a list of all.
-func (l *Layout) configure(laneAfter time.Duration) ([]*member, error) {
+// tuning is what the nodes' configurations say beside what follows from the layout. The
+// zero value suits tests.
+type tuning struct {
+	laneAfter     time.Duration
+	blockInterval time.Duration // 0: the default
+	keepBlocks    uint64
+	links         *netns.Net // nil: all on loopback
+	uplink        int        // Mbit/s; 0 is unknown
+}
+
+// place finds out where node i can listen.
+func (t tuning) place(i int, taken map[int]bool) (listen []string, api string, err error) {
+	if t.links != nil {
+		ip := t.links.Address(i)
+		return []string{fmt.Sprintf("/ip4/%s/udp/%d/quic-v1", ip, meshBase)}, net.JoinHostPort(ip, strconv.Itoa(apiBase)), nil
+	}
+	apiPort, err := freePort(apiBase+i, taken)
+	if err != nil {
+		return nil, "", err
+	}
+	meshPort, err := freePort(meshBase+i, taken)
+	if err != nil {
+		return nil, "", err
+	}
+	return []string{
+		fmt.Sprintf("/ip4/127.0.0.1/tcp/%d", meshPort), fmt.Sprintf("/ip4/127.0.0.1/udp/%d/quic-v1", meshPort),
+	}, net.JoinHostPort("127.0.0.1", strconv.Itoa(apiPort)), nil
+}
+
+// consensus sets times that the largest block can keep at the speed of a slow disk and
+// link.
+func (t tuning) consensus(c *config.Consensus, blockBytes uint64) {
+	c.EmptyBlockInterval = max(500*time.Millisecond, t.blockInterval)
+	c.ViewTimeout = c.EmptyBlockInterval + time.Second + time.Duration(blockBytes>>20-min(blockBytes>>20, 1))*500*time.Millisecond
+	c.LaneAfter = t.laneAfter
+	if t.blockInterval > 0 {
+		c.BlockInterval = t.blockInterval
+	}
+	c.VoteLogIsNewest = true // all nodes of a copied network would wait for each other
+}
+
+// configure writes the configuration of every node: its addresses, and one neighbour to
+// join by. Nobody gets a list of all.
+func (l *Layout) configure(t tuning) ([]*member, error) {
 	n := len(l.Genesis.Validators)
 	taken := map[int]bool{}
 	members := make([]*member, n)
 	for i := range members {
-		apiPort, err := freePort(apiBase+i, taken)
-		if err != nil {
-			return nil, err
-		}
-		meshPort, err := freePort(meshBase+i, taken)
+		listen, api, err := t.place(i, taken)
 		if err != nil {
 			return nil, err
 		}
 		cfg := config.Default()
 		cfg.Home, cfg.Genesis = l.Home(i), "../"+genesisName
-		cfg.P2P = config.P2P{
-			Listen: []string{
-				fmt.Sprintf("/ip4/127.0.0.1/tcp/%d", meshPort), fmt.Sprintf("/ip4/127.0.0.1/udp/%d/quic-v1", meshPort),
-			},
-			Announce: []string{}, Bootstrap: []string{}, MaxPeers: 2*n + 16,
-		}
-		cfg.API.Listen = net.JoinHostPort("127.0.0.1", strconv.Itoa(apiPort))
+		cfg.P2P = config.P2P{Listen: listen, Announce: []string{}, Bootstrap: []string{}, MaxPeers: 2*n + 16}
+		cfg.API.Listen = api
 		cfg.API.RateLimit = 0
-		cfg.Consensus.ViewTimeout = 1500 * time.Millisecond
-		cfg.Consensus.EmptyBlockInterval = 500 * time.Millisecond
-		cfg.Consensus.LaneAfter = laneAfter
-		cfg.Consensus.VoteLogIsNewest = true // all nodes of a copied network would wait for each other
+		cfg.API.MaxBodyBytes = 16 << 20
+		cfg.Mempool.MaxBytes = max(cfg.Mempool.MaxBytes, 4*int64(l.Genesis.Params.MaxBlockBytes))
+		cfg.Store.KeepBlocks = t.keepBlocks
+		cfg.Turbine.Uplink = t.uplink
+		t.consensus(&cfg.Consensus, l.Genesis.Params.MaxBlockBytes)
 		id, err := peer.Decode(l.Genesis.Validators[i].Identity)
 		if err != nil {
 			return nil, err
@@ -91,7 +126,7 @@ func (l *Layout) configure(laneAfter time.Duration) ([]*member, error) {
 		}
 		members[i] = &member{
 			name: NodeName(i), config: cfg, client: c,
-			address: fmt.Sprintf("/ip4/127.0.0.1/tcp/%d/p2p/%s", meshPort, id),
+			address: fmt.Sprintf("%s/p2p/%s", listen[0], id),
 		}
 	}
 	for i, m := range members {

@@ -15,12 +15,11 @@ import (
 
 // process runs a node as `starling node run` in a process of its own.
 type process struct {
-	binary string
-	home   string
-	client *client.Client
-	cmd    *exec.Cmd
-	done   chan struct{}
-	err    error
+	command *exec.Cmd
+	home    string
+	client  *client.Client
+	done    chan struct{}
+	err     error
 }
 
 const (
@@ -34,18 +33,17 @@ func (p *process) start(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("open log: %w", err)
 	}
-	defer log.Close()                                               // the child has its own
-	p.cmd = exec.Command(p.binary, "node", "run", "--home", p.home) //nolint:noctx // ended by stop, so that it can end cleanly
-	p.cmd.Stdout, p.cmd.Stderr = log, log
+	defer log.Close() // the child has its own
+	p.command.Stdout, p.command.Stderr = log, log
 	// A group of its own: Ctrl-C in the terminal reaches this process alone,
 	// which then stops its nodes in order.
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := p.cmd.Start(); err != nil {
+	p.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := p.command.Start(); err != nil {
 		return fmt.Errorf("start node: %w", err)
 	}
 	go func() {
 		defer close(p.done)
-		p.err = p.cmd.Wait()
+		p.err = p.command.Wait()
 	}()
 	return p.answering(ctx)
 }
@@ -71,7 +69,7 @@ func (p *process) answering(ctx context.Context) error {
 }
 
 func (p *process) stop() error {
-	_ = p.cmd.Process.Signal(os.Interrupt) // it may have ended by itself
+	_ = p.command.Process.Signal(os.Interrupt) // it may have ended by itself
 	select {
 	case <-p.done:
 		return p.err
@@ -83,7 +81,7 @@ func (p *process) stop() error {
 
 // kill is kill -9: nothing is flushed, closed or said goodbye to.
 func (p *process) kill() {
-	_ = p.cmd.Process.Kill() // it may have ended by itself
+	_ = p.command.Process.Kill() // it may have ended by itself
 	<-p.done
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"github.com/starlingmesh/starling/chain/consensus"
 	"github.com/starlingmesh/starling/chain/types"
 	"github.com/starlingmesh/starling/node"
+	"github.com/starlingmesh/starling/testnet/netns"
 )
 
 // Options say what network to run, and how.
@@ -27,13 +29,20 @@ type Options struct {
 	Processes bool          // each node in a process of its own
 	LaneAfter time.Duration // see config.Consensus
 	Liars     int           // so many validators, the last ones, equivocate
-	Binary    string        // the program that those processes run
-	JSON      bool          // NDJSON instead of tables
-	Terminal  bool          // Out is a terminal: the table is redrawn in place
-	Out       io.Writer     // results
-	Remarks   io.Writer     // progress
-	Version   string
-	LogLevel  slog.Level
+	// LoadBytes has every transaction of the load publish so many bytes in place of paying.
+	LoadBytes int
+	// BlockInterval is how long leaders wait before they propose; 0 is the default.
+	BlockInterval time.Duration
+	KeepBlocks    uint64 // newest blocks that nodes keep; 0 is all
+	// Links puts every node into a network namespace with such a link; nil is loopback.
+	Links    *netns.Link
+	Binary   string    // the program that those processes run
+	JSON     bool      // NDJSON instead of tables
+	Terminal bool      // Out is a terminal: the table is redrawn in place
+	Out      io.Writer // results
+	Remarks  io.Writer // progress
+	Version  string
+	LogLevel slog.Level
 }
 
 // Validate refuses what cannot be, all at once.
@@ -59,6 +68,15 @@ func (o Options) Validate() error {
 	}
 	if o.Liars > 0 && o.Processes {
 		faults = append(faults, errors.New("--equivocate: not with --processes"))
+	}
+	if o.LoadBytes < 0 || o.LoadBytes > types.MaxContent {
+		faults = append(faults, fmt.Errorf("--load-bytes %d: want 0 (payments) to %d", o.LoadBytes, types.MaxContent))
+	}
+	if o.BlockInterval < 0 || o.BlockInterval > time.Minute {
+		faults = append(faults, fmt.Errorf("--block-interval %s: want 0 to 1m", o.BlockInterval))
+	}
+	if o.Links != nil && !o.Processes {
+		faults = append(faults, errors.New("links between namespaces: only with --processes"))
 	}
 	if o.For < 0 {
 		faults = append(faults, fmt.Errorf("--for %s: want a positive duration", o.For))
@@ -100,7 +118,7 @@ func Up(ctx context.Context, o Options) (Summary, error) {
 	defer stopWatch()
 	var background, paying errgroup.Group
 	if o.Load > 0 {
-		if payments, err = newLoad(net.layout, net.clients()[:o.Nodes-o.Liars], o.Load, uint64(began.UnixNano())); err != nil {
+		if payments, err = newLoad(net.layout, net.clients()[:o.Nodes-o.Liars], o.Load, o.LoadBytes, uint64(began.UnixNano())); err != nil {
 			return Summary{}, errors.Join(err, net.stop())
 		}
 		defer payments.close()
@@ -140,16 +158,23 @@ func begin(ctx context.Context, o Options) (*Network, error) {
 	if layout.Resumed {
 		remark(o, "resuming the network that is there (remove %s to start afresh)\n", o.Dir)
 	}
-	members, err := layout.configure(o.LaneAfter)
-	if err != nil {
-		return nil, err
+	n := &Network{layout: layout}
+	tune := tuning{laneAfter: o.LaneAfter, blockInterval: o.BlockInterval, keepBlocks: o.KeepBlocks}
+	if o.Links != nil {
+		remark(o, "every node in a network namespace of its own: %s\n", o.Links)
+		if n.links, err = netns.New(ctx, o.Nodes, *o.Links); err != nil {
+			return nil, err
+		}
+		tune.links, tune.uplink = n.links, int(o.Links.Rate/1_000_000)
+	}
+	if n.nodes, err = layout.configure(tune); err != nil {
+		return nil, errors.Join(err, n.stop())
 	}
 	if err := layout.fillWallet(); err != nil {
-		return nil, err
+		return nil, errors.Join(err, n.stop())
 	}
-	n := &Network{layout: layout, nodes: members}
 	var g errgroup.Group
-	for _, m := range members {
+	for _, m := range n.nodes {
 		g.Go(func() error { return n.launch(ctx, o, m) })
 	}
 	if err := g.Wait(); err != nil {
@@ -161,10 +186,19 @@ func begin(ctx context.Context, o Options) (*Network, error) {
 	return n, nil
 }
 
+// command makes the command that runs a node.
+func (n *Network) command(o Options, m *member) *exec.Cmd {
+	args := []string{"node", "run", "--home", m.config.Home}
+	if n.links != nil {
+		return n.links.Command(slices.Index(n.nodes, m), o.Binary, args...)
+	}
+	return exec.Command(o.Binary, args...) //nolint:noctx // ended by stop, so that it can end cleanly
+}
+
 // launch starts one node.
 func (n *Network) launch(ctx context.Context, o Options, m *member) error {
 	if o.Processes {
-		m.runner = &process{binary: o.Binary, home: m.config.Home, client: m.client, done: make(chan struct{})}
+		m.runner = &process{command: n.command(o, m), home: m.config.Home, client: m.client, done: make(chan struct{})}
 	} else {
 		keys, err := node.LoadKeys(m.config.Home)
 		if err != nil {
@@ -277,6 +311,9 @@ func (n *Network) stop() error {
 	err := g.Wait()
 	for _, m := range n.nodes {
 		m.client.Close()
+	}
+	if n.links != nil {
+		err = errors.Join(err, n.links.Close())
 	}
 	return err
 }

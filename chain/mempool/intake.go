@@ -18,7 +18,7 @@ import (
 	"github.com/starlingmesh/starling/crypto/keys"
 )
 
-// IntakeConfig is what an intake is made of. All fields are required.
+// IntakeConfig is what an intake is made of. All fields are required unless said otherwise.
 type IntakeConfig struct {
 	Pool   Config
 	Ledger *ledger.Ledger
@@ -28,7 +28,10 @@ type IntakeConfig struct {
 	Journal *journal.Journal
 	// Publish gossips transactions that this node accepted. It must not wait.
 	Publish func(raws [][]byte)
-	Logger  *slog.Logger
+	// Defer tells how long a transaction of so many bytes waits for a block before it
+	// is gossiped; optional.
+	Defer  func(size int) time.Duration
+	Logger *slog.Logger
 }
 
 const (
@@ -36,8 +39,11 @@ const (
 	batchWait   = 2 * time.Millisecond
 	inboxSize   = 256 // submissions that wait
 	rememberTxs = 1 << 15
-	keyCache    = 1 << 14
-	expireEvery = time.Second
+	// rememberBytes is the size up to which transactions are remembered as verified: beside
+	// the hashing of larger ones a signature costs little.
+	rememberBytes = 4 << 10
+	keyCache      = 1 << 14
+	expireEvery   = time.Second
 
 	// What still waits after a while is gossiped again, some at a time.
 	regossipEvery = 5 * time.Second
@@ -215,9 +221,18 @@ func (in *Intake) record(raws [][]byte, results []Result) (accepted [][]byte) {
 		return nil
 	}
 	for _, i := range fresh {
-		accepted = append(accepted, raws[i])
+		if in.deferred(len(raws[i])) == 0 {
+			accepted = append(accepted, raws[i])
+		}
 	}
 	return accepted
+}
+
+func (in *Intake) deferred(size int) time.Duration {
+	if in.cfg.Defer == nil {
+		return 0
+	}
+	return in.cfg.Defer(size)
 }
 
 // write appends what was accepted, and returns its places in the batch.
@@ -238,7 +253,11 @@ func (in *Intake) write(raws [][]byte, results []Result) (fresh []int) {
 			in.pool.Remove(results[i].ID)
 			continue
 		}
-		in.logged = append(in.logged, logged{index, results[i].ID, time.Now()})
+		published := time.Now()
+		if wait := in.deferred(len(raws[i])); wait > 0 {
+			published = published.Add(wait - regossipEvery)
+		}
+		in.logged = append(in.logged, logged{index, results[i].ID, published})
 		fresh = append(fresh, i)
 	}
 	return fresh

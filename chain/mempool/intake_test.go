@@ -203,6 +203,32 @@ func TestForgottenTransactionsAreGossipedAgain(t *testing.T) {
 	require.Empty(t, d.forgotten(later), "not at once again")
 }
 
+func TestDeferredTransactionsAreGossipedOnceTheirTimeIsOver(t *testing.T) {
+	state := rich{}
+	d := newDesk(t, t.TempDir(), state)
+	p := newPayer(t, state)
+	small := p.pay(0)
+	d.cfg.Defer = func(size int) time.Duration {
+		if size > len(small) {
+			return time.Minute
+		}
+		return 0
+	}
+	tx, err := types.SignTx(types.Header{
+		Chain: testGenesis.ChainID(), Key: p.key.Public().Bytes(), Sequence: 1, Fee: 10, Expiry: 100, Memo: make([]byte, 200),
+	}, &types.Payment{Amount: 1}, p.key)
+	require.NoError(t, err)
+	for _, r := range d.Submit(t.Context(), [][]byte{small, tx.Raw()}) {
+		require.NoError(t, r.Err)
+	}
+	require.Equal(t, [][]byte{small}, <-d.published)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := time.Now()
+	require.Equal(t, [][]byte{small}, d.forgotten(now.Add(regossipEvery)))
+	require.Contains(t, d.forgotten(now.Add(time.Minute)), tx.Raw())
+}
+
 func FuzzGossiped(f *testing.F) {
 	f.Add([]byte{})
 	f.Add([]byte{0x82, 0x41, 0x00, 0x41, 0x00})

@@ -45,7 +45,9 @@ func (in *Intake) verify(raws [][]byte, results []Result, worth func(*types.Tx) 
 	}
 	for _, i := range places {
 		if results[i].Err == nil {
-			in.verified.Add(rawKeys[i], txs[i])
+			if len(raws[i]) <= rememberBytes {
+				in.verified.Add(rawKeys[i], txs[i])
+			}
 		}
 	}
 	return txs

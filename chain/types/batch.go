@@ -65,6 +65,14 @@ func (b *Batch) Hash() hash.Hash { return b.hash }
 // Raw returns the canonical encoding. Callers must not change it.
 func (b *Batch) Raw() []byte { return b.raw }
 
+// readBatch takes a batch apart without copying it.
+func readBatch(raw []byte) (w wireBatch, err error) {
+	r := canon.Read(raw)
+	r.Struct(3)
+	w.Header, w.Txs, w.Signature = r.Raw(), r.List(), r.Bytes()
+	return w, r.Done()
+}
+
 // NewBatch computes root, count and size, and has the header signed.
 func NewBatch(h BatchHeader, txs [][]byte, sign func(hash.Hash) ([]byte, error)) (*Batch, error) {
 	h.TxRoot, h.Count, h.Size = TxRoot(txs), uint32(len(txs)), 0
@@ -87,8 +95,8 @@ func NewBatch(h BatchHeader, txs [][]byte, sign func(hash.Hash) ([]byte, error))
 // transactions. It checks neither the signatures nor the transactions. The
 // returned batch shares memory with raw.
 func DecodeBatch(raw []byte) (*Batch, error) {
-	var w wireBatch
-	if err := canon.Unmarshal(raw, &w); err != nil {
+	w, err := readBatch(raw)
+	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrBatch, err)
 	}
 	b := &Batch{Txs: w.Txs, Signature: w.Signature, hash: batchHash(w.Header), raw: raw}
@@ -107,8 +115,8 @@ func DecodeBatch(raw []byte) (*Batch, error) {
 
 // Signed returns the batch's header with its signature.
 func (b *Batch) Signed() (SignedBatchHeader, error) {
-	var w wireBatch
-	if err := canon.Unmarshal(b.raw, &w); err != nil {
+	w, err := readBatch(b.raw)
+	if err != nil {
 		return SignedBatchHeader{}, fmt.Errorf("header of batch %s: %w", b.hash.Short(), err)
 	}
 	return SignedBatchHeader{Header: w.Header, Signature: w.Signature}, nil

@@ -76,6 +76,14 @@ type wireBlock struct {
 	Signature []byte
 }
 
+// readBlock takes a block apart without copying it.
+func readBlock(raw []byte) (w wireBlock, err error) {
+	r := canon.Read(raw)
+	r.Struct(3)
+	w.Header, w.Txs, w.Signature = r.Raw(), r.List(), r.Bytes()
+	return w, r.Done()
+}
+
 // NewBlock computes the transaction root, hashes the header and has it signed.
 func NewBlock(h BlockHeader, txs [][]byte, sign func(hash.Hash) ([]byte, error)) (*Block, error) {
 	if txs == nil {
@@ -104,8 +112,8 @@ func NewBlock(h BlockHeader, txs [][]byte, sign func(hash.Hash) ([]byte, error))
 // transactions. It checks neither the signatures nor the transactions.
 // The returned block shares memory with raw.
 func DecodeBlock(raw []byte) (*Block, error) {
-	var w wireBlock
-	if err := canon.Unmarshal(raw, &w); err != nil {
+	w, err := readBlock(raw)
+	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrBlock, err)
 	}
 	b := &Block{Txs: w.Txs, Signature: w.Signature, hash: blockHash(w.Header), raw: raw}

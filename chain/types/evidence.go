@@ -71,8 +71,8 @@ type SignedHeader struct {
 
 // Signed returns the block's header with its signature.
 func (b *Block) Signed() (SignedHeader, error) {
-	var w wireBlock
-	if err := canon.Unmarshal(b.raw, &w); err != nil {
+	w, err := readBlock(b.raw)
+	if err != nil {
 		return SignedHeader{}, fmt.Errorf("header of block %s: %w", b.hash.Short(), err)
 	}
 	return SignedHeader{Header: w.Header, Signature: w.Signature}, nil

@@ -119,7 +119,10 @@ func DecodeTx(raw []byte) (*Tx, error) {
 		return nil, fmt.Errorf("%w: %d bytes, at most %d are allowed", ErrTx, len(raw), MaxTxBytes)
 	}
 	var env envelope
-	if err := canon.Unmarshal(raw, &env); err != nil {
+	r := canon.Read(raw)
+	r.Struct(2)
+	env.Payload, env.Signature = r.Bytes(), r.Bytes()
+	if err := r.Done(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrTx, err)
 	}
 	var p payload

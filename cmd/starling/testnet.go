@@ -1,13 +1,17 @@
 package main
 
 import (
+	"fmt"
 	"log/slog"
 	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/starlingmesh/starling/chain/types"
 	"github.com/starlingmesh/starling/testnet"
+	"github.com/starlingmesh/starling/testnet/lab"
+	"github.com/starlingmesh/starling/testnet/netns"
 )
 
 func newTestnetCmd(a *app) *cobra.Command {
@@ -19,7 +23,7 @@ func newTestnetCmd(a *app) *cobra.Command {
 const defaultTestnetDir = "starling-testnet"
 
 // testnetFlags are what both commands take.
-func testnetFlags(cmd *cobra.Command, o *testnet.Options) {
+func testnetFlags(cmd *cobra.Command, o *testnet.Options, l *linkFlags) {
 	o.Shape = testnet.DefaultShape(4)
 	f := cmd.Flags()
 	f.IntVar(&o.Nodes, "nodes", o.Nodes, "how many validators")
@@ -28,11 +32,19 @@ func testnetFlags(cmd *cobra.Command, o *testnet.Options) {
 	f.Uint64Var(&o.EpochBlocks, "epoch-blocks", o.EpochBlocks, "how many blocks one validator set decides before stake decides anew; 0: the set never changes")
 	f.DurationVar(&o.LaneAfter, "lane-after", 300*time.Millisecond, "use the lanes under load once decisions take so long; 0: always")
 	f.BoolVar(&o.Lanes, "lanes", o.Lanes, "let every validator ship batches of its own, which blocks only order")
+	f.StringVar(&l.block, "block-size", "1MiB", "how much the transactions of a block may be, up to 128MiB")
+	f.DurationVar(&o.BlockInterval, "block-interval", 0, "a leader waits so long before it proposes, so that blocks grow")
+	f.IntVar(&o.LoadBytes, "load-bytes", 0, "let every transaction of the load publish so many bytes in place of paying")
+	f.Uint64Var(&o.KeepBlocks, "keep-blocks", 0, "newest blocks that nodes keep; 0 is all")
+	f.StringVar(&l.loss, "loss", "0%", "share of packets that nodes lose; this and the next two need --processes, root and Linux: every node gets a network namespace")
+	f.DurationVar(&l.delay, "delay", 0, "how long a packet is on its way")
+	f.StringVar(&l.uplink, "uplink", "", "rate of each node's uplink, such as 100mbit")
 	f.StringVar(&o.Dir, "dir", defaultTestnetDir, "where keys, ledgers and logs are; an existing network is resumed")
 }
 
 func newTestnetUpCmd(a *app) *cobra.Command {
 	var o testnet.Options
+	var l linkFlags
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "start validators, show them at work, and audit them at the end",
@@ -44,7 +56,7 @@ is 0 only if all of that holds.`,
 		Example: "  starling testnet up\n  starling testnet up --nodes 4 --load 300 --for 60s\n  starling testnet up --processes --rule two-phase",
 		Args:    exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := a.completeTestnet(&o); err != nil {
+			if err := a.completeTestnet(&o, l); err != nil {
 				return err
 			}
 			if err := o.Validate(); err != nil {
@@ -54,8 +66,8 @@ is 0 only if all of that holds.`,
 			return err
 		},
 	}
-	testnetFlags(cmd, &o)
-	cmd.Flags().IntVar(&o.Load, "load", 0, "payments a second to submit")
+	testnetFlags(cmd, &o, &l)
+	cmd.Flags().IntVar(&o.Load, "load", 0, "transactions a second to submit: payments, unless --load-bytes is given")
 	cmd.Flags().DurationVar(&o.For, "for", 0, "stop after this long (default: at Ctrl-C)")
 	cmd.Flags().IntVar(&o.Liars, "equivocate", 0, "let so many validators vote and propose twice, to see them punished")
 	cmd.Flags().BoolVar(&o.Processes, "processes", false, "run each validator in a process of its own")
@@ -64,16 +76,18 @@ is 0 only if all of that holds.`,
 
 func newTestnetChaosCmd(a *app) *cobra.Command {
 	c := testnet.Chaos{Options: testnet.Options{Load: 50, Processes: true}}
+	var l linkFlags
 	cmd := &cobra.Command{
 		Use:   "chaos",
 		Short: "kill -9 validators at random moments under load, and audit that nothing is lost",
 		Long: `Runs a network of processes under load and kills one validator after another
 with -9, at moments drawn from the seed, waiting each time until it has caught up
 again. At the end the disks are audited as by testnet up.`,
-		Example: "  starling testnet chaos --kills 50 --seed 7",
-		Args:    exactly(),
+		Example: "  starling testnet chaos --kills 50 --seed 7\n" +
+			"  starling testnet chaos --nodes 8 --kills 2 --together 2 --for 60s --block-size 8MiB --load 75 --load-bytes 56000 --loss 5%",
+		Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := a.completeTestnet(&c.Options); err != nil {
+			if err := a.completeTestnet(&c.Options, l); err != nil {
 				return err
 			}
 			if err := c.Validate(); err != nil {
@@ -83,17 +97,54 @@ again. At the end the disks are audited as by testnet up.`,
 			return err
 		},
 	}
-	testnetFlags(cmd, &c.Options)
+	testnetFlags(cmd, &c.Options, &l)
 	cmd.Flags().Lookup("dir").DefValue = "starling-chaos"
 	c.Dir = "starling-chaos"
-	cmd.Flags().IntVar(&c.Load, "load", c.Load, "payments a second to submit")
+	cmd.Flags().IntVar(&c.Load, "load", c.Load, "transactions a second to submit: payments, unless --load-bytes is given")
+	cmd.Flags().DurationVar(&c.For, "for", 0, "spread the kills over so long (default: one soon after another)")
+	cmd.Flags().IntVar(&c.Together, "together", 1, "how many validators are killed at a time")
+	cmd.Flags().DurationVar(&c.Down, "down", 1500*time.Millisecond, "how long they are down, at most")
 	cmd.Flags().IntVar(&c.Kills, "kills", 50, "how many kills")
 	cmd.Flags().Uint64Var(&c.Seed, "seed", uint64(time.Now().UnixNano()), "decides who is killed and when")
 	return cmd
 }
 
+// linkFlags are the flags that need parsing of their own.
+type linkFlags struct {
+	block, loss, uplink string
+	delay               time.Duration
+}
+
+func (l linkFlags) complete(o *testnet.Options) error {
+	size, err := lab.ParseSize(l.block)
+	if err != nil {
+		return fmt.Errorf("--block-size: %w", err)
+	}
+	if size < types.MaxTxBytes || size > 128<<20 {
+		return fmt.Errorf("--block-size %s: want 64KiB to 128MiB", l.block)
+	}
+	o.BlockBytes = uint64(size)
+	link := netns.Link{Delay: l.delay}
+	if link.Loss, err = lab.ParseShare(l.loss); err != nil {
+		return fmt.Errorf("--loss: %w", err)
+	}
+	if l.uplink != "" {
+		if link.Rate, err = lab.ParseRate(l.uplink); err != nil {
+			return fmt.Errorf("--uplink: %w", err)
+		}
+	}
+	if link != (netns.Link{}) {
+		o.Links = &link
+		return link.Validate()
+	}
+	return nil
+}
+
 // completeTestnet fills in what comes from the process.
-func (a *app) completeTestnet(o *testnet.Options) error {
+func (a *app) completeTestnet(o *testnet.Options, l linkFlags) error {
+	if err := l.complete(o); err != nil {
+		return &usageError{err}
+	}
 	binary, err := os.Executable()
 	if err != nil {
 		return err

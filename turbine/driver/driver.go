@@ -139,16 +139,38 @@ func (d *Driver) step(event func(*turbine.Core) *turbine.Effects) {
 }
 
 func (d *Driver) deliver(f turbine.Finished) {
-	pieces := make([]io.Reader, len(f.Data))
-	for i, piece := range f.Data {
-		pieces[i] = bytes.NewReader(piece)
-	}
-	payload, err := fec.Unpack(f.Codec, io.MultiReader(pieces...), d.cfg.MaxPayload)
+	payload, err := fec.Unpack(f.Codec, &pieces{left: f.Data}, d.cfg.MaxPayload)
 	if err != nil {
 		d.cfg.Logger.Warn("a payload does not unpack", "sender", uint64(f.Stream.Sender), "slot", f.Stream.Slot, "error", err)
 		return
 	}
 	d.cfg.OnPayload(f.Stream, payload, f.Receipt)
+}
+
+// pieces reads slices one after the other.
+type pieces struct{ left [][]byte }
+
+// Read implements io.Reader.
+func (p *pieces) Read(out []byte) (n int, err error) {
+	for len(p.left) > 0 && n < len(out) {
+		k := copy(out[n:], p.left[0])
+		n += k
+		if p.left[0] = p.left[0][k:]; len(p.left[0]) == 0 {
+			p.left = p.left[1:]
+		}
+	}
+	if n == 0 && len(out) > 0 {
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+// Len is how many bytes are left.
+func (p *pieces) Len() (n int) {
+	for _, piece := range p.left {
+		n += len(piece)
+	}
+	return n
 }
 
 // Publish sends a payload to all members as a slot of a channel. It returns when all is

@@ -19,6 +19,7 @@ type VoteLog interface {
 // cut behind executed blocks.
 type logged struct {
 	index  uint64
+	bytes  int // since it was last cut
 	oldest []logPoint
 }
 
@@ -42,7 +43,8 @@ func (d *Driver) persist(r hotstuff.Record) error {
 	}
 	d.last.index = index
 	d.last.oldest = append(d.last.oldest, logPoint{r.View(), index})
-	if len(d.last.oldest)%trimEvery == 0 {
+	if d.last.bytes += len(data); len(d.last.oldest)%trimEvery == 0 || d.last.bytes >= trimBytes {
+		d.last.bytes = 0
 		return d.trim()
 	}
 	return nil
@@ -70,8 +72,12 @@ func (d *Driver) trim() error {
 	return nil
 }
 
-// trimEvery is how many records are appended between two attempts to cut the log.
-const trimEvery = 1024
+// trimEvery is how many records are appended between two attempts to cut the log, and
+// trimBytes how many bytes.
+const (
+	trimEvery = 1024
+	trimBytes = 128 << 20
+)
 
 // trimMargin is how many views further back the vote log reaches, for peers that
 // ask for the blocks of late views.
