@@ -25,12 +25,23 @@ func Read(data []byte) *Reader { return &Reader{rest: data} }
 
 // The major types of CBOR that are read here (RFC 8949, section 3.1).
 const (
+	majorUint  = 0
 	majorBytes = 2
 	majorArray = 4
 )
 
-// head reads an item's type and argument, which must stand in its shortest form.
+// head reads the head of an item that has elements.
 func (r *Reader) head(major byte) int {
+	n := r.argument(major)
+	if n > uint64(len(r.rest)) { // an element has a byte at least
+		r.fail(fmt.Errorf("decode: %w: longer than the data", ErrShape))
+		return 0
+	}
+	return int(n)
+}
+
+// argument reads an item's type and argument, which must stand in its shortest form.
+func (r *Reader) argument(major byte) uint64 {
 	if r.err != nil {
 		return 0
 	}
@@ -64,11 +75,7 @@ func (r *Reader) head(major byte) int {
 		}
 	}
 	r.rest = r.rest[1+extra:]
-	if n > uint64(len(r.rest)) { // an element has a byte at least
-		r.fail(fmt.Errorf("decode: %w: longer than the data", ErrShape))
-		return 0
-	}
-	return int(n)
+	return n
 }
 
 func (r *Reader) fail(err error) {
@@ -76,6 +83,9 @@ func (r *Reader) fail(err error) {
 		r.err, r.rest = err, nil
 	}
 }
+
+// Uint reads an unsigned integer.
+func (r *Reader) Uint() uint64 { return r.argument(majorUint) }
 
 // Array reads the head of an array and returns how many elements follow.
 func (r *Reader) Array() int {

@@ -61,6 +61,20 @@ func TestReaderRefusesWhatIsNotCanonical(t *testing.T) {
 	require.ErrorIs(t, err, ErrShape, "too many elements")
 }
 
+func TestReaderReadsIntegersInTheirShortestForm(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		n := rapid.Uint64().Draw(t, "n") >> rapid.IntRange(0, 63).Draw(t, "shift")
+		r := Read(MustMarshal(n))
+		require.Equal(t, n, r.Uint())
+		require.NoError(t, r.Done())
+	})
+	for _, bad := range [][]byte{{0x18, 23}, {0x19, 0, 255}, {0x1a, 0, 0, 255, 255}, {0x1b, 0, 0, 0, 0, 255, 255, 255, 255}, {0x20}, {0x1c}, {}} {
+		r := Read(bad)
+		require.Zero(t, r.Uint())
+		require.Error(t, r.Done())
+	}
+}
+
 // The reader accepts nothing that Unmarshal would refuse, but for the item that is raw,
 // and nothing that decodes to another value.
 func FuzzReader(f *testing.F) {

@@ -191,14 +191,30 @@ func (j *Journal) Append(record []byte) (uint64, error) {
 			return 0, fmt.Errorf("append to journal: %w", err)
 		}
 	}
-	frame := appendFrame(make([]byte, 0, frameBytes+len(record)), j.next, record)
-	if _, err := j.file.Write(frame); err != nil {
+	if err := j.write(record); err != nil {
 		return 0, fmt.Errorf("append to journal: %w", errors.Join(err, j.undo()))
 	}
-	j.size += int64(len(frame))
+	j.size += frameBytes + int64(len(record))
 	j.next++
 	j.dirty = true
 	return j.next - 1, nil
+}
+
+// copied is the size up to which a record is copied behind its head, to be written in one
+// call.
+const copied = 64 << 10
+
+func (j *Journal) write(record []byte) error {
+	head := appendHead(make([]byte, 0, frameBytes+min(len(record), copied)), j.next, record)
+	if len(record) <= copied {
+		_, err := j.file.Write(append(head, record...))
+		return err
+	}
+	if _, err := j.file.Write(head); err != nil {
+		return err
+	}
+	_, err := j.file.Write(record)
+	return err
 }
 
 // undo removes what a failed write left behind.

@@ -38,11 +38,11 @@ func segmentHeader(label hash.Hash, first uint64) []byte {
 	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
 
-func appendFrame(b []byte, index uint64, record []byte) []byte {
+// appendHead appends what stands before a record.
+func appendHead(b []byte, index uint64, record []byte) []byte {
 	b = binary.BigEndian.AppendUint32(b, uint32(len(record)))
 	b = binary.BigEndian.AppendUint32(b, lengthSum(index, uint32(len(record))))
-	b = binary.BigEndian.AppendUint32(b, recordSum(index, record))
-	return append(b, record...)
+	return binary.BigEndian.AppendUint32(b, recordSum(index, record))
 }
 
 func lengthSum(index uint64, length uint32) uint32 {

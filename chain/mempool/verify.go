@@ -24,10 +24,12 @@ func (in *Intake) verify(raws [][]byte, results []Result, worth func(*types.Tx) 
 	var items []keys.Item
 	var places []int
 	for i, raw := range raws {
-		rawKeys[i] = rawKey(raw)
-		if tx, ok := in.verified.Get(rawKeys[i]); ok {
-			txs[i], results[i].ID = tx, tx.ID()
-			continue
+		if len(raw) <= rememberBytes {
+			rawKeys[i] = rawKey(raw)
+			if tx, ok := in.verified.Get(rawKeys[i]); ok {
+				txs[i], results[i].ID = tx, tx.ID()
+				continue
+			}
 		}
 		tx, item, err := in.decode(raw)
 		if err != nil {
@@ -102,9 +104,11 @@ func whatever(*types.Tx) error { return nil }
 func (in *Intake) DecodeBlock(raws [][]byte) ([]*types.Tx, error) {
 	txs := make([]*types.Tx, len(raws))
 	for i, raw := range raws {
-		if tx, ok := in.verified.Peek(rawKey(raw)); ok {
-			txs[i] = tx
-			continue
+		if len(raw) <= rememberBytes {
+			if tx, ok := in.verified.Peek(rawKey(raw)); ok {
+				txs[i] = tx
+				continue
+			}
 		}
 		tx, err := types.DecodeTx(raw)
 		if err != nil {

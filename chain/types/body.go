@@ -79,6 +79,9 @@ func (p *Payment) Check() error {
 func (p *Payment) Access() Access { return Access{Writes: [][]byte{AccountKey(p.To)}} }
 
 func decodeBody(k Kind, raw []byte) (Body, error) {
+	if k == KindData {
+		return readData(raw)
+	}
 	var body Body
 	switch k {
 	case KindPayment:
@@ -91,8 +94,6 @@ func decodeBody(k Kind, raw []byte) (Body, error) {
 		body = new(Rotate)
 	case KindUnjail:
 		body = new(Unjail)
-	case KindData:
-		body = new(Data)
 	default:
 		return nil, fmt.Errorf("kind %d is not known here (is this node up to date?)", uint16(k))
 	}

@@ -1,6 +1,10 @@
 package types
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/starlingmesh/starling/canon"
+)
 
 // KindData publishes bytes.
 const KindData Kind = 6
@@ -13,6 +17,17 @@ const MaxContent = 56 << 10
 type Data struct {
 	_       struct{} `cbor:",toarray"`
 	Content []byte
+}
+
+// readData decodes a body without copying it.
+func readData(raw []byte) (*Data, error) {
+	r := canon.Read(raw)
+	r.Struct(1)
+	d := &Data{Content: r.Bytes()}
+	if err := r.Done(); err != nil {
+		return nil, err
+	}
+	return d, d.Check()
 }
 
 // Kind implements [Body].

@@ -3,6 +3,7 @@ package types
 import (
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/starlingmesh/starling/canon"
 	"github.com/starlingmesh/starling/crypto/hash"
@@ -125,8 +126,8 @@ func DecodeTx(raw []byte) (*Tx, error) {
 	if err := r.Done(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrTx, err)
 	}
-	var p payload
-	if err := canon.Unmarshal(env.Payload, &p); err != nil {
+	p, err := readPayload(env.Payload)
+	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrTx, err)
 	}
 	switch {
@@ -146,6 +147,25 @@ func DecodeTx(raw []byte) (*Tx, error) {
 		Body:   body, Signature: env.Signature,
 		id: txID(env.Payload), raw: raw, sender: AddressOf(p.Key),
 	}, nil
+}
+
+// readPayload takes a payload apart without copying it. The body is still to be checked.
+func readPayload(raw []byte) (p payload, err error) {
+	r := canon.Read(raw)
+	r.Struct(8)
+	chain := r.Bytes()
+	p.Key, p.Sequence, p.Fee, p.Expiry = r.Bytes(), r.Uint(), Drops(r.Uint()), Height(r.Uint())
+	p.Memo = r.Bytes()
+	kind := r.Uint()
+	p.Kind, p.Body = Kind(kind), r.Raw()
+	if err := r.Done(); err != nil {
+		return p, err
+	}
+	if len(chain) != len(p.Chain) || kind > math.MaxUint16 {
+		return p, errors.New("chain id or kind of a wrong size")
+	}
+	p.Chain = hash.Hash(chain)
+	return p, nil
 }
 
 func txID(payload []byte) hash.Hash { return hash.Sum("starling/tx", payload) }
