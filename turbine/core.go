@@ -67,7 +67,7 @@ type Core struct {
 	streams map[fec.Stream]*stream
 	windows map[fec.Channel]window
 	served  map[Index]*allowance
-	silent  map[Index]int       // relays that were silent lately, and how often
+	silent  map[Index]silence   // relays that were silent lately, and how often
 	losses  map[Index]float64   // by sender: the share of shreds that did not come, smoothed
 	held    int                 // bytes
 	done    []fec.Stream        // finished, oldest first
@@ -130,7 +130,7 @@ type Fault struct {
 func New(cfg Config) *Core {
 	return &Core{
 		cfg: cfg.withDefaults(), streams: map[fec.Stream]*stream{}, windows: map[fec.Channel]window{},
-		served: map[Index]*allowance{}, silent: map[Index]int{}, losses: map[Index]float64{}, past: map[fec.Stream]bool{},
+		served: map[Index]*allowance{}, silent: map[Index]silence{}, losses: map[Index]float64{}, past: map[fec.Stream]bool{},
 	}
 }
 
@@ -221,9 +221,9 @@ func (c *Core) Offer(now time.Time, s *fec.Set) (*Effects, error) {
 // a substitute.
 func (c *Core) sendRoot(set *setState, index int, raw []byte) {
 	root, kind := set.tree.Root(index), kindShred
-	if c.silent[root] >= strikes {
+	if c.isSilent(root) {
 		for i := 1; i < len(set.tree.order) && i <= maxSubstitutes; i++ {
-			if other := set.tree.Root(index + i*c.stride(len(set.tree.order))); c.silent[other] < strikes {
+			if other := set.tree.Root(index + i*c.stride(len(set.tree.order))); !c.isSilent(other) {
 				root, kind = other, kindStandIn
 				break
 			}

@@ -254,6 +254,26 @@ func TestRelaysThatStaySilentLoseTheirPlaceWithWhoSawIt(t *testing.T) {
 	after := w.cores[4].Counts()
 	sets := (len(payload) + encoderOf(t, 3, fec.DefaultShape).SetBytes() - 1) / encoderOf(t, 3, fec.DefaultShape).SetBytes()
 	require.EqualValues(t, sets*fec.DefaultShape.Total(), after.Shreds-before.Shreds, "stand-ins relayed what the silent one would have lost")
+	// Payloads that go around it are no sign of life.
+	for slot := uint64(10); slot < 20; slot++ {
+		clear(w.got)
+		w.publish(int(slot%3), slot, fec.DefaultShape, randomBytes(100_000, slot))
+		w.run(time.Second)
+	}
+	for _, watcher := range []int{3, 4, 5} {
+		require.Equal(t, []Index{7}, w.cores[watcher].Silent())
+	}
+	w.dead[7] = false
+	w.run(probation)
+	require.Empty(t, w.cores[3].Silent(), "it has its place again, to show that it is back")
+	payload = randomBytes(100_000, 30)
+	clear(w.got)
+	w.publish(3, 30, fec.DefaultShape, payload)
+	w.run(3 * time.Second)
+	w.everyoneHas(payload, 3, "")
+	for i := range 12 {
+		require.Empty(t, w.cores[i].Silent(), "member %d", i)
+	}
 	require.Empty(t, w.faults)
 }
 

@@ -84,6 +84,7 @@ func (c *Core) receiveShred(now time.Time, from Index, raw []byte) {
 	} else {
 		st.heard = now
 		set.receipt.Tree++
+		set.direct[from]++
 		if !mayWait(set.statement.Shape, s.Index()) {
 			set.prompt++
 		}

@@ -64,6 +64,7 @@ const (
 // Tick asks for what is late. It should be called several times within RepairAfter.
 func (c *Core) Tick(now time.Time) *Effects {
 	c.begin()
+	c.forgive(now)
 	budget := perTick
 	for _, s := range c.sorted() {
 		if !s.finished && now.Sub(s.receipt.Began) >= c.cfg.GiveUp {
@@ -163,7 +164,7 @@ func (c *Core) helper(s *stream, place fec.Place, times, nth int) Index {
 	start := int(binary.BigEndian.Uint32(sum[:]) % uint32(n))
 	for i := range n {
 		m := Index((start + i) % n)
-		if m != c.cfg.Self && m != s.sender && c.silent[m] < strikes {
+		if m != c.cfg.Self && m != s.sender && !c.isSilent(m) {
 			return m
 		}
 	}

@@ -28,9 +28,10 @@ type setState struct {
 	statement fec.Statement
 	g         *fec.Gatherer
 	tree      *Tree
-	seen      []uint64 // bits: which shreds came
-	prompt    int      // of those that do not wait, how many came by the trees
-	data      []byte   // once done
+	seen      []uint64      // bits: which shreds came
+	prompt    int           // of those that do not wait, how many came by the trees
+	direct    map[Index]int // how many came by the trees from a member
+	data      []byte        // once done
 	done      bool
 	lied      bool // the sender's contradiction was reported
 	asked     asking
@@ -82,7 +83,7 @@ func (c *Core) openSet(s *stream, st fec.Statement, signature []byte) *setState 
 	}
 	set := &setState{
 		statement: st, g: fec.NewGatherer(st, signature), tree: c.cfg.Group.Tree(c.cfg.Chain, st.Place(), c.cfg.Fanout),
-		seen: make([]uint64, (st.Shape.Total()+63)/64), receipt: &SetReceipt{Set: st.Set},
+		seen: make([]uint64, (st.Shape.Total()+63)/64), receipt: &SetReceipt{Set: st.Set}, direct: map[Index]int{},
 	}
 	s.sets[st.Set] = set
 	s.highest = max(s.highest, int(st.Set))
@@ -197,7 +198,7 @@ func (c *Core) finish(now time.Time, s *stream) {
 	if s.sender != c.cfg.Self {
 		c.tell(s)
 	}
-	c.blame(s)
+	c.blame(now, s)
 	c.measure(s)
 	for len(c.done) > c.cfg.Keep {
 		c.forget(c.streams[c.done[0]])
@@ -208,45 +209,65 @@ const (
 	// strikes is how many streams in a row a relay must be silent in before others take
 	// its place in the trees of this node's own streams.
 	strikes = 2
+	// probation is how long a silent relay has no place.
+	probation = 30 * time.Second
 	// maxSubstitutes is how many members are tried to find one that was not silent.
 	maxSubstitutes = 7
 )
 
-// blame counts the relays by which nothing of a finished stream came. It changes the
-// trees of this node's own streams only.
-func (c *Core) blame(s *stream) {
-	if s.sender == c.cfg.Self {
+// blame counts the relays that should have passed on shreds of a finished stream to this
+// member, and passed on none. It changes the trees of this node's own streams only.
+func (c *Core) blame(now time.Time, s *stream) {
+	if s.sender == c.cfg.Self || c.cfg.Self == Nobody {
 		return
 	}
 	due, came := map[Index]int{}, map[Index]int{}
 	for _, set := range s.sets {
-		for i := range set.statement.Shape.Total() {
-			root := set.tree.Root(i)
-			due[root]++
-			if set.seen[i/64]>>(i%64)&1 == 1 {
-				came[root]++
+		for i := range prompt(set.statement.Shape) {
+			if parent, ok := set.tree.Parent(i, c.cfg.Self); ok {
+				due[parent]++
 			}
 		}
+		for m, n := range set.direct {
+			came[m] += n
+		}
+	}
+	for m := range came {
+		delete(c.silent, m)
 	}
 	for m, n := range due {
-		switch {
-		case m == c.cfg.Self:
-		case came[m] > 0:
-			delete(c.silent, m)
-		case n >= 3: // by fewer it can be chance
-			c.silent[m]++
+		if n >= 3 && came[m] == 0 { // by fewer it can be chance
+			c.silent[m] = silence{c.silent[m].streams + 1, now}
+		}
+	}
+}
+
+// silence is how many streams in a row nothing came in by a relay, and when the last was.
+type silence struct {
+	streams int
+	last    time.Time
+}
+
+// isSilent reports whether a relay has lost its place.
+func (c *Core) isSilent(m Index) bool { return c.silent[m].streams >= strikes }
+
+// forgive gives relays their place again for once: who has none cannot show that it is back.
+func (c *Core) forgive(now time.Time) {
+	for m, s := range c.silent {
+		if s.streams >= strikes && now.Sub(s.last) >= probation {
+			c.silent[m] = silence{strikes - 1, now}
 		}
 	}
 }
 
 // Absent notes that a member is not connected: until something comes by it, others take
 // its place in the trees of this node's own streams.
-func (c *Core) Absent(m Index) { c.silent[m] = strikes }
+func (c *Core) Absent(now time.Time, m Index) { c.silent[m] = silence{strikes, now} }
 
 // Silent are the relays that have been silent in several streams in a row.
 func (c *Core) Silent() (out []Index) {
 	for m := range Index(c.cfg.Group.Len()) {
-		if c.silent[m] >= strikes {
+		if c.isSilent(m) {
 			out = append(out, m)
 		}
 	}

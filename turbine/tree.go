@@ -131,6 +131,26 @@ func (t *Tree) Children(shred int, of Index, out []Index) []Index {
 	return out
 }
 
+// Parent is who passes a shred on to a member. It is false for the root, who has it from the
+// sender, and for the sender.
+func (t *Tree) Parent(shred int, of Index) (Index, bool) {
+	at, ok := t.place[of]
+	if !ok {
+		return 0, false
+	}
+	position, step := t.walk(shred, int(at))
+	if position == 0 {
+		return 0, false
+	}
+	before, begin, width := 0, 0, 1
+	for position >= begin+width {
+		before, begin, width = begin, begin+width, width*t.fanout
+	}
+	n := len(t.order)
+	parent := before + (position-begin)%(begin-before)
+	return t.order[(shred%n+parent*step)%n], true
+}
+
 // walk returns a member's position in the order of a shred's tree, and the length of the
 // steps of that order.
 func (t *Tree) walk(shred, at int) (position, step int) {

@@ -49,12 +49,22 @@ func TestTreeReachesEveryoneOnce(t *testing.T) {
 				require.NotContains(t, hops, m, "reached twice")
 				require.NotEqual(t, Index(sender), m)
 				hops[m] = hop
-				next = tree.Children(shred, m, next)
+				children := tree.Children(shred, m, nil)
+				for _, child := range children {
+					parent, ok := tree.Parent(shred, child)
+					require.True(t, ok)
+					require.Equal(t, m, parent)
+				}
+				next = append(next, children...)
 			}
 			layer = next
 		}
 		require.Len(t, hops, len(stakes)-1)
 		require.Empty(t, tree.Children(shred, Index(sender), nil))
+		for _, m := range []Index{tree.Root(shred), Index(sender)} {
+			_, ok := tree.Parent(shred, m)
+			require.False(t, ok)
+		}
 	})
 }
 

@@ -48,6 +48,7 @@ const (
 	// What still waits after a while is gossiped again, some at a time.
 	regossipEvery = 5 * time.Second
 	regossipMost  = 1000
+	regossipBytes = 256 << 10
 )
 
 // Result is what became of a submitted transaction.
@@ -158,6 +159,7 @@ func (in *Intake) Run(ctx context.Context) error {
 // forgotten lists transactions of this node's users that have waited so long that
 // their gossip must be taken for lost.
 func (in *Intake) forgotten(now time.Time) (raws [][]byte) {
+	size := 0
 	for i := range in.logged {
 		l := &in.logged[i]
 		e := in.pool.byID[l.id]
@@ -165,8 +167,9 @@ func (in *Intake) forgotten(now time.Time) (raws [][]byte) {
 			continue
 		}
 		l.published = now
-		if raws = append(raws, e.tx.Raw()); len(raws) == regossipMost {
-			break
+		raws = append(raws, e.tx.Raw())
+		if size += len(e.tx.Raw()); len(raws) == regossipMost || size >= regossipBytes {
+			break // the rest a second later: a slow network is not to be filled up
 		}
 	}
 	return raws

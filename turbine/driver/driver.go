@@ -289,7 +289,7 @@ func (d *Driver) noteAbsent() {
 	defer d.mu.Unlock()
 	for i, p := range d.cfg.Peers {
 		if m := turbine.Index(i); m != d.cfg.Core.Self && !d.cfg.Packets.Connected(p) {
-			d.core.Absent(m)
+			d.core.Absent(time.Now(), m)
 		}
 	}
 }

@@ -202,10 +202,13 @@ func (d *Driver) carryOut(effect hotstuff.Effect) error {
 	case hotstuff.Persist:
 		return d.persist(e.Record)
 	case hotstuff.Broadcast:
+		d.cfg.Logger.Debug("propose", "view", e.Block.View, "height", e.Block.Height, "transactions", len(e.Block.Txs))
 		d.cfg.Network.BroadcastProposal(e.Block)
 	case hotstuff.SendVote:
+		d.cfg.Logger.Debug("vote", "view", e.Vote.View, "block", e.Vote.Block.Short(), "to", e.To)
 		d.cfg.Network.SendVote(e.To, e.Vote)
 	case hotstuff.BroadcastTimeout:
+		d.cfg.Logger.Debug("timeout", "view", e.Timeout.View)
 		d.cfg.Network.BroadcastTimeout(e.Timeout)
 	case hotstuff.ShowEnding:
 		d.cfg.Network.ShowEnding(e.Ending)
@@ -226,6 +229,7 @@ func (d *Driver) carryOut(effect hotstuff.Effect) error {
 		d.ended = &e
 	case hotstuff.EnterView:
 		d.wanted = nil
+		d.cfg.Logger.Debug("view", "view", e.View, "leader", e.Leader)
 		if e.TimedOut {
 			d.lost++
 			d.cfg.Logger.Debug("view lost", "view", e.View-1, "failed", e.Failed)
