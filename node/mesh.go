@@ -94,7 +94,7 @@ const (
 	perView      = 2 // proposals of one view that are relayed: the second proves a fault
 	ballotBytes  = 4 << 10
 	maxGossip    = 8 << 20
-	slowest      = 2 << 20 // bytes a second at which fetching a block is still patient
+	slowest      = 512 << 10 // bytes a second at which fetching a block is still patient
 	txBatchBytes = 256 << 10
 )
 

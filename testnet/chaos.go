@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,6 +19,7 @@ type Chaos struct {
 	Kills    int
 	Together int           // how many validators are killed at a time
 	Down     time.Duration // how long they are down, at most
+	StayDown bool          // until the load has ended; all kills together then leave a quorum
 	Seed     uint64
 }
 
@@ -33,6 +35,9 @@ func (c Chaos) Validate() error {
 	if most := (c.Nodes - 1) / 3; c.Together < 1 || c.Together > most {
 		faults = append(faults, fmt.Errorf("--together %d: want 1 to %d, fewer than a third of %d validators", c.Together, most, c.Nodes))
 	}
+	if most := (c.Nodes - 1) / 3; c.StayDown && c.Kills*c.Together > most {
+		faults = append(faults, fmt.Errorf("--stay-down with %d times %d killed: want at most %d in all, fewer than a third of %d validators", c.Kills, c.Together, most, c.Nodes))
+	}
 	if c.Down <= 0 {
 		faults = append(faults, fmt.Errorf("--down %s: want a positive duration", c.Down))
 	}
@@ -45,6 +50,7 @@ const (
 	maxUptime        = 1500 * time.Millisecond // between a comeback and the next kill
 	rejoinPatience   = 60 * time.Second
 	progressPatience = 30 * time.Second
+	revivePatience   = 30 * time.Minute // for what may be gigabytes over a bad link
 )
 
 // RunChaos kills validators with -9 and starts them again, as often as asked for, and
@@ -92,6 +98,9 @@ func RunChaos(ctx context.Context, c Chaos) (Summary, error) {
 	}
 	stopWork()
 	loadErr := paying.Wait()
+	if killErr == nil {
+		killErr = n.revive(ctx, c)
+	}
 	drain(ctx, c.Options, n, payments)
 	stopErr := n.stop()
 	summary.Seconds = time.Since(began).Seconds()
@@ -101,20 +110,23 @@ func RunChaos(ctx context.Context, c Chaos) (Summary, error) {
 	return summary, err
 }
 
-// kill kills random validators, sees that the others go on, starts them again, and sees
-// that they come back.
+// kill kills random validators, sees that the others go on, and unless they are to stay
+// down starts them again and sees that they come back.
 func (n *Network) kill(ctx context.Context, c Chaos, dice *rand.Rand, count int) error {
-	order := dice.Perm(len(n.nodes))
-	var victims []*member
-	var names []string
-	for _, i := range order[:c.Together] {
-		victims, names = append(victims, n.nodes[i]), append(names, n.nodes[i].name)
+	var up []*member
+	for _, m := range n.nodes {
+		if !slices.Contains(n.dead, m) {
+			up = append(up, m)
+		}
 	}
-	other, who := n.nodes[order[c.Together]], strings.Join(names, " and ")
-	down := time.Duration(dice.Int64N(int64(c.Down)))
+	dice.Shuffle(len(up), func(i, j int) { up[i], up[j] = up[j], up[i] })
+	victims, other := up[:c.Together], up[c.Together]
+	var names []string
 	for _, v := range victims {
+		names = append(names, v.name)
 		v.runner.(*process).kill()
 	}
+	who, down := strings.Join(names, " and "), time.Duration(dice.Int64N(int64(c.Down)))
 	before, err := n.height(ctx, other)
 	if err != nil {
 		return err
@@ -125,24 +137,51 @@ func (n *Network) kill(ctx context.Context, c Chaos, dice *rand.Rand, count int)
 	if err := n.reach(ctx, other, before+1, progressPatience); err != nil {
 		return fmt.Errorf("kill %d (%s): the others stand still: %w", count, who, err)
 	}
+	if c.StayDown {
+		n.dead = append(n.dead, victims...)
+		remark(c.Options, "%3d  killed %s at height %d; the others go on without\n", count, who, before)
+		return nil
+	}
+	took, target, err := n.comeBack(ctx, c, victims, other, rejoinPatience)
+	if err != nil {
+		return fmt.Errorf("kill %d: %w", count, err)
+	}
+	remark(c.Options, "%3d  killed %s at height %d, down %4d ms, back at height %d after %4d ms\n",
+		count, who, before, down.Milliseconds(), target, took.Milliseconds())
+	return nil
+}
+
+// comeBack starts killed validators and waits until they are where another one was then.
+func (n *Network) comeBack(ctx context.Context, c Chaos, victims []*member, other *member, patience time.Duration) (time.Duration, uint64, error) {
 	for _, v := range victims {
 		if err := n.launch(ctx, c.Options, v); err != nil {
-			return fmt.Errorf("kill %d: %s does not start again: %w", count, v.name, err)
+			return 0, 0, fmt.Errorf("%s does not start again: %w", v.name, err)
 		}
 	}
 	target, err := n.height(ctx, other)
 	if err != nil {
-		return err
+		return 0, 0, err
 	}
 	began := time.Now()
 	for _, v := range victims {
-		if err := n.reach(ctx, v, target, rejoinPatience); err != nil {
-			return fmt.Errorf("kill %d: %s does not catch up (its log is %s): %w", count, v.name, filepath.Join(v.config.Home, logName), err)
+		if err := n.reach(ctx, v, target, patience); err != nil {
+			return 0, 0, fmt.Errorf("%s does not catch up (its log is %s): %w", v.name, filepath.Join(v.config.Home, logName), err)
 		}
 	}
-	remark(c.Options, "%3d  killed %s at height %d, down %4d ms, back at height %d after %4d ms\n",
-		count, who, before, down.Milliseconds(), target, time.Since(began).Milliseconds())
-	return nil
+	return time.Since(began), target, nil
+}
+
+// revive starts those that stayed down.
+func (n *Network) revive(ctx context.Context, c Chaos) error {
+	if len(n.dead) == 0 {
+		return nil
+	}
+	other := n.nodes[slices.IndexFunc(n.nodes, func(m *member) bool { return !slices.Contains(n.dead, m) })]
+	took, target, err := n.comeBack(ctx, c, n.dead, other, revivePatience)
+	if err == nil {
+		remark(c.Options, "     all are back at height %d after %s\n", target, took.Round(time.Second))
+	}
+	return err
 }
 
 func (n *Network) height(ctx context.Context, m *member) (uint64, error) {

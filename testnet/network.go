@@ -33,6 +33,7 @@ type Network struct {
 	layout *Layout
 	nodes  []*member
 	links  *netns.Net // nil: all on loopback
+	dead   []*member  // killed, and to stay so for now
 }
 
 // member is one node of the network, in this process or its own.

@@ -103,6 +103,7 @@ again. At the end the disks are audited as by testnet up.`,
 	cmd.Flags().IntVar(&c.Load, "load", c.Load, "transactions a second to submit: payments, unless --load-bytes is given")
 	cmd.Flags().DurationVar(&c.For, "for", 0, "spread the kills over so long (default: one soon after another)")
 	cmd.Flags().IntVar(&c.Together, "together", 1, "how many validators are killed at a time")
+	cmd.Flags().BoolVar(&c.StayDown, "stay-down", false, "start them again only when the load has ended")
 	cmd.Flags().DurationVar(&c.Down, "down", 1500*time.Millisecond, "how long they are down, at most")
 	cmd.Flags().IntVar(&c.Kills, "kills", 50, "how many kills")
 	cmd.Flags().Uint64Var(&c.Seed, "seed", uint64(time.Now().UnixNano()), "decides who is killed and when")

@@ -26,12 +26,14 @@ const leastShare = 4
 
 // base is the timeout of a view when all is well: the configured one until
 // something was measured, then the time that a leader may wait for transactions,
-// and twice what a slow view takes.
+// and four times what a slow view takes, or, where that is long, the configured time
+// more than it.
 func (c *Core) base() time.Duration {
 	if c.cfg.IdleInterval == 0 || c.pace.mean == 0 {
 		return c.cfg.ViewTimeout
 	}
-	network := 2 * (c.pace.mean + 2*c.pace.deviation)
+	slow := c.pace.mean + 2*c.pace.deviation
+	network := min(4*slow, c.cfg.ViewTimeout+slow)
 	least := (c.cfg.ViewTimeout - c.cfg.IdleInterval) / leastShare
 	return min(c.cfg.IdleInterval+max(network, least), c.cfg.MaxViewTimeout)
 }
