@@ -11,6 +11,9 @@ import (
 	"github.com/starlingmesh/starling/fec"
 )
 
+// DefaultFanout makes one layer of relays for groups of up to 201 members.
+const DefaultFanout = 200
+
 // Config is what a core is made of. Chain, Group and Codes are required.
 type Config struct {
 	Chain hash.Hash
@@ -19,7 +22,7 @@ type Config struct {
 	Codes *fec.Codes
 	// Verify checks a member's signature.
 	Verify func(key, message, signature []byte) bool
-	// Fanout is how many members one passes a shred on to; 0 is 200.
+	// Fanout is how many members one passes a shred on to; 0 is DefaultFanout.
 	Fanout int
 	// RepairAfter is how long a stream must be quiet before what is missing of it is
 	// late; 0 is 250 ms. It should exceed twice the largest round trip.
@@ -39,7 +42,7 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
-	c.Fanout = cmp.Or(c.Fanout, 200)
+	c.Fanout = cmp.Or(c.Fanout, DefaultFanout)
 	c.RepairAfter = cmp.Or(c.RepairAfter, 250*time.Millisecond)
 	c.MaxBytes = cmp.Or(c.MaxBytes, 1<<30)
 	c.MaxStream = cmp.Or(c.MaxStream, 512<<20)

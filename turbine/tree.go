@@ -180,10 +180,13 @@ func invert(a, n int) (x int, ok bool) {
 }
 
 // Depth is how many hops a shred makes at most.
-func (t *Tree) Depth() int {
+func (t *Tree) Depth() int { return Depth(len(t.order)+1, t.fanout) }
+
+// Depth is how many hops a shred makes at most in a group of a size.
+func Depth(members, fanout int) int {
 	hops, covered, width := 1, 1, 1
-	for covered < len(t.order) {
-		width *= t.fanout
+	for covered < members-1 {
+		width *= fanout
 		covered += width
 		hops++
 	}

@@ -20,13 +20,14 @@ import (
 
 func newLabCmd(a *app) *cobra.Command {
 	return group("lab", "measure the network stack over emulated links",
-		"  starling lab propagate --nodes 20 --size 1MiB --loss 1%\n  starling lab scale --nodes 10000 --size 32MiB --plot scale.svg", newLabPropagateCmd(a), newLabScaleCmd(a))
+		"  starling lab propagate --nodes 20 --size 1MiB --loss 1%\n  starling lab scale --nodes 10000 --size 32MiB --plot scale.svg", newLabPropagateCmd(a), newLabScaleCmd(a), newLabSeatCmd())
 }
 
 // labFlags are the flags that need parsing of their own.
 type labFlags struct {
 	size, fragment, uplink, downlink, loss, churn string
 	topology, sweep, csv, plot                    string
+	namespaces                                    bool
 }
 
 func newLabPropagateCmd(a *app) *cobra.Command {
@@ -60,7 +61,8 @@ payload at the first node, and shows when the others had it and what it cost.`,
 	f.StringSliceVar(&o.Methods, "method", o.Methods, "methods to compare")
 	f.IntVar(&o.Degree, "degree", o.Degree, "how many others each node dials, in methods with a mesh")
 	f.DurationVar(&o.Deadline, "deadline", o.Deadline, "end a run after so much virtual time")
-	f.StringVar(&l.topology, "topology", "", "CSV of round trips, region,region,ms, in place of --rtt")
+	f.StringVar(&l.topology, "topology", "", "round trips in place of --rtt: a CSV file of lines region,region,ms, or \"world\", measured ones between twelve regions")
+	f.BoolVar(&l.namespaces, "namespaces", false, "run between network namespaces in real time, one process a node (root, Linux), in place of the emulation")
 	f.StringVar(&l.sweep, "sweep", "", "double one of size, nodes, uplink, rtt, loss: size=256KiB..32MiB")
 	f.StringVar(&l.csv, "csv", "", "also write the figures to this file")
 	f.StringVar(&l.plot, "plot", "", "also draw arrivals, or the sweep, to this .svg or .png file")
@@ -92,7 +94,9 @@ func (l labFlags) complete(o *lab.Options) (err error) {
 			return err
 		}
 	}
-	if l.topology != "" {
+	if l.topology == "world" {
+		o.Topology = lab.World()
+	} else if l.topology != "" {
 		f, err := os.Open(l.topology)
 		if err != nil {
 			return err
@@ -117,7 +121,7 @@ func (a *app) propagate(ctx context.Context, o lab.Options, l labFlags) error {
 	var failed error
 	for _, v := range runs {
 		v.Options.Progress = a.labProgress(v.Value)
-		r, err := lab.Run(ctx, v.Options)
+		r, err := l.run(ctx, v.Options)
 		a.labProgressEnd()
 		if len(r) > 0 { // what was measured is shown in any case
 			points = append(points, lab.Point{Value: v.Value, Results: r})
@@ -130,6 +134,27 @@ func (a *app) propagate(ctx context.Context, o lab.Options, l labFlags) error {
 		return failed
 	}
 	return errors.Join(failed, l.write(points), a.print(points, func(w io.Writer) { a.labTable(w, points) }))
+}
+
+func (l labFlags) run(ctx context.Context, o lab.Options) ([]lab.Result, error) {
+	if !l.namespaces {
+		return lab.Run(ctx, o)
+	}
+	binary, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	return lab.RunReal(ctx, o, binary)
+}
+
+// newLabSeatCmd is what propagate --namespaces starts for each node.
+func newLabSeatCmd() *cobra.Command {
+	return &cobra.Command{
+		Use: "seat", Short: "one node of a run between namespaces, by orders from standard input", Hidden: true, Args: exactly(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return lab.RunSeat(cmd.Context(), cmd.InOrStdin(), cmd.OutOrStdout())
+		},
+	}
 }
 
 // write writes the files that were asked for.

@@ -32,14 +32,26 @@ type gossip struct {
 // Name implements [Method].
 func (g gossip) Name() string { return g.name }
 
+// Hops implements [Method]: a mesh in which nobody is reached twice.
+func (g gossip) Hops(nodes int) int {
+	hops, covered, width := 1, degree, degree
+	for covered < nodes-1 {
+		width *= degree - 1
+		covered += width
+		hops++
+	}
+	return hops
+}
+
 const (
+	degree      = 8 // D of GossipSub
 	gossipTopic = "block"
 	queueLength = 4096
 )
 
 func gossipParams() pubsub.GossipSubParams {
 	p := pubsub.DefaultGossipSubParams()
-	p.D, p.Dlo, p.Dhi = 8, 6, 12
+	p.D, p.Dlo, p.Dhi = degree, 6, 12
 	p.HistoryLength = 60
 	p.MaxIDontWantLength, p.MaxIDontWantMessages = 10_000, 10_000
 	p.HeartbeatInterval = time.Second

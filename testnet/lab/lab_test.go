@@ -90,6 +90,14 @@ func TestBadOptionsAreNamed(t *testing.T) {
 	}
 }
 
+func TestTheWorldIsWhole(t *testing.T) {
+	w := World()
+	require.Len(t, w.regions, 12)
+	require.Equal(t, time.Millisecond, w.nearest())
+	require.Equal(t, 141*time.Millisecond+500*time.Microsecond, w.rtt[[2]string{"Tokyo", "Dallas"}])
+	require.Greater(t, w.furthest(), 300*time.Millisecond)
+}
+
 func TestTopologyMustNameEveryPair(t *testing.T) {
 	_, err := ReadTopology(strings.NewReader("a,b,10\nb,c,20\n"))
 	require.ErrorContains(t, err, "between a and c")

@@ -13,6 +13,8 @@ import (
 // a run, inside the bubble, in the order of the nodes.
 type Method interface {
 	Name() string
+	// Hops is how many hops a message takes at least until the last of so many nodes has it.
+	Hops(nodes int) int
 	Join(ctx context.Context, seat Seat) (Member, error)
 }
 

@@ -16,7 +16,7 @@ type Result struct {
 	P90            float64   `json:"p90_s"`
 	P99            float64   `json:"p99_s"`
 	All            float64   `json:"all_s"`
-	Bound          float64   `json:"bound_s"`           // payload/uplink + one way
+	Bound          float64   `json:"bound_s"`           // payload/uplink + hops x one way
 	PublisherBytes float64   `json:"publisher_payload"` // bytes on the wire / payload
 	TotalBytes     float64   `json:"total_payload"`     // bytes on the wire / (payload x nodes)
 	Duplicates     uint64    `json:"duplicates"`
@@ -27,15 +27,16 @@ type Result struct {
 	Arrivals       []float64 `json:"arrivals_s"`
 }
 
-// Bound is the least time in which any method could reach all: the payload
-// through one uplink, then one way. It looks away from headers and loss.
-func (o Options) Bound() time.Duration {
+// Bound is the least time in which a method whose messages take so many hops could reach
+// all: the payload through one uplink, then hops times one way. It looks away from
+// headers and loss.
+func (o Options) Bound(hops int) time.Duration {
 	seconds := float64(o.Size) * 8 / float64(o.Uplink)
 	oneWay := o.RTT / 2
 	if o.Topology != nil {
 		oneWay = o.Topology.nearest() / 2
 	}
-	return time.Duration(seconds*float64(time.Second)) + oneWay
+	return time.Duration(seconds*float64(time.Second)) + time.Duration(hops)*oneWay
 }
 
 // sample is the state of all counters at a moment.
@@ -58,7 +59,7 @@ func (t *trial) result(before sample) Result {
 	now := t.counts()
 	size := float64(t.o.Size)
 	r := Result{
-		Method: t.method.Name(), Nodes: t.o.Nodes, Size: t.o.Size, Bound: t.o.Bound().Seconds(),
+		Method: t.method.Name(), Nodes: t.o.Nodes, Size: t.o.Size, Bound: t.o.Bound(t.method.Hops(t.o.Nodes)).Seconds(),
 		PublisherBytes: float64(now.publisher-before.publisher) / size,
 		TotalBytes:     float64(now.total-before.total) / size / float64(t.o.Nodes-1),
 		Duplicates:     now.duplicates - before.duplicates, Repairs: now.repairs - before.repairs,
@@ -75,10 +76,15 @@ func (t *trial) result(before sample) Result {
 			r.Unreached++
 		}
 	}
+	r.rank()
+	return r
+}
+
+// rank finds when shares of the nodes were reached.
+func (r *Result) rank() {
 	slices.Sort(r.Arrivals)
 	n := len(r.Arrivals) + r.Unreached
 	r.P50, r.P90, r.P99, r.All = quantile(r.Arrivals, n, .5), quantile(r.Arrivals, n, .9), quantile(r.Arrivals, n, .99), quantile(r.Arrivals, n, 1)
-	return r
 }
 
 // quantile is when the share q of n nodes was reached, -1 if never.

@@ -186,7 +186,7 @@ func (t *trial) got(node int, want [sha256.Size]byte, b []byte) {
 // least half a second; every second one comes back.
 func (t *trial) churn(ctx context.Context, wg *sync.WaitGroup) {
 	draw := rand.New(rand.NewPCG(t.o.Seed, saltChurn))
-	span := max(t.o.Bound()/2, 500*time.Millisecond)
+	span := max(t.o.Bound(1)/2, 500*time.Millisecond)
 	order := draw.Perm(t.o.Nodes - 1)
 	for k, i := range order[:int(t.o.Churn*float64(t.o.Nodes-1)+0.5)] {
 		node, at, back := i+1, time.Duration(draw.Int64N(int64(span))), k%2 == 0

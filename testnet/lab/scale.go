@@ -30,7 +30,7 @@ type ScaleOptions struct {
 
 // DefaultScale is a large group on ordinary links.
 func DefaultScale() ScaleOptions {
-	return ScaleOptions{Nodes: 10_000, Size: 32 << 20, Uplink: 100_000_000, RTT: 80 * time.Millisecond, Loss: 0.01, Dead: 0.05, Fanout: 200, Seed: 1}
+	return ScaleOptions{Nodes: 10_000, Size: 32 << 20, Uplink: 100_000_000, RTT: 80 * time.Millisecond, Loss: 0.01, Dead: 0.05, Fanout: turbine.DefaultFanout, Seed: 1}
 }
 
 // Validate refuses what cannot be, all at once.

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	_ "embed" // of world.csv
 	"encoding/csv"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -16,6 +18,19 @@ import (
 type Topology struct {
 	regions []string
 	rtt     map[[2]string]time.Duration
+}
+
+//go:embed world.csv
+var world string
+
+// World is measured round trips between twelve regions of the world; the file tells where
+// they come from.
+func World() *Topology {
+	t, err := ReadTopology(strings.NewReader(world))
+	if err != nil {
+		panic(err) // the file is part of the program: a test reads it
+	}
+	return t
 }
 
 // ReadTopology reads lines "region,region,ms", with # before comments. A
@@ -63,6 +78,10 @@ func (t *Topology) complete() error {
 
 func (t *Topology) nearest() time.Duration {
 	return slices.Min(slices.Collect(maps.Values(t.rtt)))
+}
+
+func (t *Topology) furthest() time.Duration {
+	return slices.Max(slices.Collect(maps.Values(t.rtt)))
 }
 
 // delays gives the one-way delay between nodes. With a topology, nodes are

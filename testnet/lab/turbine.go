@@ -21,6 +21,9 @@ type turbineMethod struct{}
 // Name implements [Method].
 func (turbineMethod) Name() string { return "turbine" }
 
+// Hops implements [Method]: to the root of a shred's tree, and down.
+func (turbineMethod) Hops(nodes int) int { return turbine.Depth(nodes, turbine.DefaultFanout) }
+
 const (
 	packetProtocol = "/starling/lab/packets/1"
 	labChannel     = 1

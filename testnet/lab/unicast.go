@@ -19,6 +19,9 @@ type unicast struct{}
 // Name implements [Method].
 func (unicast) Name() string { return "unicast" }
 
+// Hops implements [Method].
+func (unicast) Hops(int) int { return 1 }
+
 const (
 	unicastProtocol = "/starling/lab/unicast/1"
 	retryAfter      = time.Second
