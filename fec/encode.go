@@ -5,6 +5,8 @@ import (
 	"runtime"
 	"sync"
 
+	"golang.org/x/sync/errgroup"
+
 	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/klauspost/reedsolomon"
 
@@ -167,7 +169,6 @@ func (e *Encoder) encode(chunk []byte) (*work, error) {
 
 // seal signs the set and completes its shreds.
 func (e *Encoder) seal(w *work, st Statement) (*Set, error) {
-	st.Root = w.tree.levels[len(w.tree.levels)-1][0]
 	message := st.Message(e.cfg.Chain)
 	signature, err := e.cfg.Sign(message[:])
 	if err != nil {
@@ -193,26 +194,29 @@ func (e *Encoder) Cut(id Stream, codec Codec, payload []byte, emit func(*Set) er
 	if len(payload) == 0 {
 		return fmt.Errorf("%w: nothing to cut", ErrShape)
 	}
-	width := runtime.GOMAXPROCS(0)
-	works, errs := make([]*work, width), make([]error, width)
+	width := 2 * runtime.GOMAXPROCS(0)
+	works, sets := make([]*work, width), make([]*Set, width)
 	st := Statement{Stream: id, Codec: codec, Shape: e.cfg.Shape}
 	st.Sender = e.cfg.Sender
 	for len(payload) > 0 {
 		chunks := e.chunks(payload, width)
-		var wg sync.WaitGroup
+		var encoding errgroup.Group
 		for i, chunk := range chunks {
-			wg.Go(func() { works[i], errs[i] = e.encode(chunk) })
+			encoding.Go(func() (err error) { works[i], err = e.encode(chunk); return err })
 		}
-		wg.Wait()
+		if err := encoding.Wait(); err != nil {
+			return err
+		}
+		var sealing errgroup.Group // sets name the root before theirs, which is known by now
 		for i, chunk := range chunks {
-			if errs[i] != nil {
-				return errs[i]
-			}
 			payload = payload[len(chunk):]
-			set, err := e.next(&st, works[i], chunk, len(payload) == 0)
-			if err != nil {
-				return err
-			}
+			one := e.next(&st, works[i], chunk, len(payload) == 0)
+			sealing.Go(func() (err error) { sets[i], err = e.seal(works[i], one); return err })
+		}
+		if err := sealing.Wait(); err != nil {
+			return err
+		}
+		for _, set := range sets[:len(chunks)] {
 			if err := emit(set); err != nil {
 				return err
 			}
@@ -231,16 +235,14 @@ func (e *Encoder) chunks(payload []byte, n int) (out [][]byte) {
 	return out
 }
 
-// next seals one more set of a stream.
-func (e *Encoder) next(st *Statement, w *work, chunk []byte, last bool) (*Set, error) {
+// next states one more set of a stream.
+func (e *Encoder) next(st *Statement, w *work, chunk []byte, last bool) Statement {
 	st.Size, st.Shard, st.Last = uint32(len(chunk)), uint16(e.cfg.Shape.shardFor(len(chunk))/shardAlign), last
-	set, err := e.seal(w, *st)
-	if err != nil {
-		return nil, err
-	}
+	st.Root = w.tree.root()
+	one := *st
 	st.Set++
-	st.Before = set.Statement.Root
-	return set, nil
+	st.Before = one.Root
+	return one
 }
 
 // Writer cuts a stream while it is written: a set leaves as soon as it is full.
@@ -289,7 +291,7 @@ func (w *Writer) flush(last bool) {
 	work, err := w.e.encode(w.held)
 	if err == nil {
 		var set *Set
-		if set, err = w.e.next(&w.st, work, w.held, last); err == nil {
+		if set, err = w.e.seal(work, w.e.next(&w.st, work, w.held, last)); err == nil {
 			err = w.emit(set)
 		}
 	}

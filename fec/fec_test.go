@@ -203,7 +203,7 @@ func lie(t testing.TB, shape Shape) *Set {
 	w.shards[at][0] ^= 1
 	w.tree.levels[0][at] = leafOf(w.shards[at])
 	w.tree.build()
-	st := Statement{Stream: Stream{Channel: 3, Sender: testName, Slot: 9}, Shape: shape, Size: 3000, Shard: uint16(shape.shardFor(3000) / shardAlign), Last: true}
+	st := Statement{Stream: Stream{Channel: 3, Sender: testName, Slot: 9}, Shape: shape, Size: 3000, Shard: uint16(shape.shardFor(3000) / shardAlign), Last: true, Root: w.tree.root()}
 	s, err := e.seal(w, st)
 	require.NoError(t, err)
 	return s

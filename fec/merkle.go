@@ -56,8 +56,10 @@ func (t *tree) build() node {
 			t.levels[l][i] = parentOf(below[2*i], below[2*i+1])
 		}
 	}
-	return t.levels[len(t.levels)-1][0]
+	return t.root()
 }
+
+func (t *tree) root() node { return t.levels[len(t.levels)-1][0] }
 
 // prove writes the proof of a leaf, lowest sibling first, into out.
 func (t *tree) prove(index int, out []byte) {
