@@ -15,8 +15,8 @@ RACE      := $(shell command -v $(CC) >/dev/null 2>&1 && [ "$$($(GO) env CGO_ENA
 # Packages with goroutines, tested with the race detector. Pure packages are not
 # slowed down by it.
 CONCURRENT := ./chain/consensus/... ./chain/exec/... ./chain/journal/... ./chain/mempool/... ./chain/state/... \
-              ./chain/store/... ./chain/sync/... ./net/... ./dht/... ./node/... ./turbine/driver ./turbine/parcel
-PURE       := $(shell $(GO) list ./... 2>/dev/null | grep -v -E '/(chain/(consensus|exec|journal|mempool|state|store|sync)|net|dht|node|turbine/(driver|parcel))(/|$$)')
+              ./chain/store/... ./chain/sync/... ./net/... ./dht ./node/... ./turbine/driver ./turbine/parcel
+PURE       := $(shell $(GO) list ./... 2>/dev/null | grep -v -E '/(chain/(consensus|exec|journal|mempool|state|store|sync)|net|node|turbine/(driver|parcel))(/|$$)')
 
 .PHONY: help
 help: ## show this list
