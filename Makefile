@@ -16,7 +16,7 @@ RACE      := $(shell command -v $(CC) >/dev/null 2>&1 && [ "$$($(GO) env CGO_ENA
 # slowed down by it.
 CONCURRENT := ./chain/consensus/... ./chain/exec/... ./chain/journal/... ./chain/mempool/... ./chain/state/... \
               ./chain/store/... ./chain/sync/... ./net/... ./dht ./node/... ./turbine/driver ./turbine/parcel
-PURE       := $(shell $(GO) list ./... 2>/dev/null | grep -v -E '/(chain/(consensus|exec|journal|mempool|state|store|sync)|net|node|turbine/(driver|parcel))(/|$$)')
+PURE       := $(shell $(GO) list ./... 2>/dev/null | grep -v -E '/(chain/(consensus|exec|journal|mempool|state|store|sync)|net|node|turbine/(driver|parcel))(/|$$)|/dht$$')
 
 .PHONY: help
 help: ## show this list

@@ -55,6 +55,10 @@ type runner interface {
 	ended() <-chan struct{}
 }
 
+// waitMost is how long transactions wait: as long as the worst outage of a test, for those
+// that come after one which a stopped node holds.
+const waitMost = 2 * time.Hour
+
 // tuning is what the nodes' configurations say beside what follows from the layout. The
 // zero value suits tests.
 type tuning struct {
@@ -114,6 +118,7 @@ func (l *Layout) configure(t tuning) ([]*member, error) {
 		cfg.API.RateLimit = 0
 		cfg.API.MaxBodyBytes = 16 << 20
 		cfg.Mempool.MaxBytes = max(cfg.Mempool.MaxBytes, 4*int64(l.Genesis.Params.MaxBlockBytes))
+		cfg.Mempool.TTL = waitMost
 		cfg.Store.KeepBlocks = t.keepBlocks
 		cfg.Turbine.Uplink = t.uplink
 		t.consensus(&cfg.Consensus, l.Genesis.Params.MaxBlockBytes)
