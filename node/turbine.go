@@ -149,15 +149,17 @@ func (s *spreading) sawHeight(epoch types.Epoch, h types.LaneHeight) {
 // large reports whether something of a size goes by Turbine.
 func (s *spreading) large(size int) bool { return int64(size) >= s.n.cfg.Turbine.MinBytes }
 
-// proposal sends an own proposal on its way if it is large.
+// proposal sends an own proposal on its way if it is large. A validator alone has nobody to
+// send it to, and what fits is gossiped to those who follow.
 func (s *spreading) proposal(b *types.Block) bool {
-	if !s.large(len(b.Raw())) {
+	g := s.group(b.Epoch)
+	if !s.large(len(b.Raw())) || g == nil && len(b.Raw()) <= maxGossip {
 		return false
 	}
-	if g := s.group(b.Epoch); g != nil {
+	if g != nil {
 		g.publish(proposalChannel, uint64(b.View), b.Raw())
 	}
-	return true // a validator alone has nobody to send it to; others fetch it
+	return true
 }
 
 // batch sends an own batch on its way if it is large and was not sent before: a statement
