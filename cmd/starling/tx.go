@@ -129,6 +129,10 @@ func (a *app) drawTx(w io.Writer, tx api.Tx) {
 	if memo == "" && tx.MemoHex != "" {
 		memo = "0x" + tx.MemoHex
 	}
+	content := ""
+	if tx.ContentBytes > 0 {
+		content = count(uint64(tx.ContentBytes)) + " bytes; --json shows them"
+	}
 	var keys api.ValidatorKeys
 	if tx.Validator != nil {
 		keys = *tx.Validator
@@ -144,6 +148,7 @@ func (a *app) drawTx(w io.Writer, tx api.Tx) {
 		"identity", keys.Identity,
 		"vote key", keys.Key,
 		"amount", amount,
+		"content", content,
 		"fee", fee,
 		"memo", memo,
 	)
