@@ -151,6 +151,7 @@ func (l labFlags) run(ctx context.Context, o lab.Options) ([]lab.Result, error) 
 func newLabSeatCmd() *cobra.Command {
 	return &cobra.Command{
 		Use: "seat", Short: "one node of a run between namespaces, by orders from standard input", Hidden: true, Args: exactly(),
+		Example: `  echo '{"end":true}' | starling lab seat`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return lab.RunSeat(cmd.Context(), cmd.InOrStdin(), cmd.OutOrStdout())
 		},
