@@ -234,7 +234,8 @@ const (
 
 // firstBlock waits until every node has executed a block of this run.
 func (n *Network) firstBlock(parent context.Context, o Options) error {
-	ctx, cancel := context.WithTimeout(parent, firstBlockPatience)
+	patience := firstBlockPatience + 8*o.BlockInterval // a decision takes some
+	ctx, cancel := context.WithTimeout(parent, patience)
 	defer cancel()
 	first := map[string]uint64{}
 	lastRemark := time.Now()
@@ -267,7 +268,7 @@ func (n *Network) firstBlock(parent context.Context, o Options) error {
 			if parent.Err() != nil {
 				return fmt.Errorf("stopped while starting: %w", parent.Err())
 			}
-			return fmt.Errorf("no first block within %s (%s; the logs are %s)", firstBlockPatience, waiting, filepath.Join(n.layout.Dir, "node*", logName))
+			return fmt.Errorf("no first block within %s (%s; the logs are %s)", patience, waiting, filepath.Join(n.layout.Dir, "node*", logName))
 		case <-tick.C:
 		}
 	}
