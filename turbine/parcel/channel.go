@@ -41,13 +41,8 @@ type Options struct {
 	Deadline time.Time
 }
 
-// What callers decide on.
-var (
-	// ErrDeadline means that the parcel had not arrived whole in time.
-	ErrDeadline = errors.New("the parcel did not arrive in time")
-	// ErrClosed means that the channel is not running (any more).
-	ErrClosed = errors.New("the channel is closed")
-)
+// ErrDeadline means that the parcel had not arrived whole in time.
+var ErrDeadline = errors.New("the parcel did not arrive in time")
 
 // Channel sends and receives parcels. All methods are safe for concurrent use.
 type Channel struct {
