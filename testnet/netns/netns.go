@@ -92,7 +92,7 @@ func New(ctx context.Context, n int, link Link) (*Net, error) {
 
 func (n *Net) build(ctx context.Context, link Link) error {
 	if err := run(ctx, "ip", "link", "add", n.bridge(), "type", "bridge"); err != nil {
-		return err
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	for _, args := range [][]string{
 		{"addr", "add", n.subnet + ".254/24", "dev", n.bridge()},
@@ -114,8 +114,10 @@ func (n *Net) build(ctx context.Context, link Link) error {
 // as one.
 func (n *Net) add(ctx context.Context, i int, link Link) error {
 	name, outer := n.Name(i), fmt.Sprintf("%sv%d", n.tag, i)
+	if err := run(ctx, "ip", "netns", "add", name); err != nil {
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
 	for _, args := range [][]string{
-		{"netns", "add", name},
 		{"link", "add", outer, "type", "veth", "peer", "name", "eth0", "netns", name},
 		{"link", "set", outer, "master", n.bridge(), "up"},
 		{"-n", name, "addr", "add", n.Address(i) + "/24", "dev", "eth0"},
