@@ -101,7 +101,7 @@ func RunChaos(ctx context.Context, c Chaos) (Summary, error) {
 	if killErr == nil {
 		killErr = n.revive(ctx, c)
 	}
-	drain(ctx, c.Options, n, payments)
+	drain(ctx, c.Options, n)
 	stopErr := n.stop()
 	summary.Seconds = time.Since(began).Seconds()
 	auditErr := summary.conclude(c.Options, n, payments, show)
