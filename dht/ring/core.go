@@ -22,6 +22,9 @@ var (
 type State struct {
 	Predecessor Peer // zero if it knows none
 	Successors  []Peer
+	// Before are who comes before the predecessor, the nearest first, as heard. Nothing
+	// that keeps the ring together depends on them.
+	Before []Peer
 }
 
 // Effect is something to be done: one of [Ask], [Tell], [Joined].
@@ -38,6 +41,11 @@ type Tell struct{ To Peer }
 // Joined says that the core has become a member.
 type Joined struct{}
 
+// Seek asks for a lookup of the own identifier that begins with a member of what may be
+// another ring; what it finds goes to [Core.Join].
+type Seek struct{ Via Peer }
+
+func (Seek) effect()   {}
 func (Ask) effect()    {}
 func (Tell) effect()   {}
 func (Joined) effect() {}
@@ -62,6 +70,7 @@ const (
 	stabilised      // asked the successor
 	candidate       // asked who the successor says is before it
 	checking        // asked the predecessor whether it is there
+	offered         // asked somebody who was heard of elsewhere
 )
 
 // rules can be taken out by tests, one by one, to see that each is needed.
@@ -80,7 +89,18 @@ func (c *Core) Member() bool { return c.member }
 
 // State is what the core tells others who ask.
 func (c *Core) State() State {
-	return State{c.state.Predecessor, slices.Clone(c.state.Successors)}
+	return State{c.state.Predecessor, slices.Clone(c.state.Successors), slices.Clone(c.state.Before)}
+}
+
+// Start makes the core a ring of its own, for others to join, or to find others by
+// [Core.Offer]. Until there are more members than a list is long, the rules that keep a ring
+// together have nothing to work with: nodes should not fail meanwhile.
+func (c *Core) Start() error {
+	if c.member {
+		return ErrMember
+	}
+	c.member = true
+	return nil
 }
 
 // Begin makes the core one of the first members of a ring, which all begin with the same
@@ -109,18 +129,53 @@ func (c *Core) Begin(first []Peer) error {
 }
 
 // Join begins to join behind the member that was found to come next, by a lookup of the own
-// identifier. If that fails, [Core.Member] stays false and a lookup is due again.
-func (c *Core) Join(successor Peer) ([]Effect, error) {
-	if c.member {
-		return nil, ErrMember
+// identifier. If that fails, [Core.Member] stays false and a lookup is due again. A member
+// joins again only behind somebody who comes before its successor.
+func (c *Core) Join(successor Peer) []Effect {
+	if c.doing != idle || successor == c.self || c.member && !c.closer(successor) {
+		return nil
 	}
-	return c.ask(successor, joining), nil
+	return c.ask(successor, joining)
+}
+
+// closer reports whether somebody would be the successor.
+func (c *Core) closer(p Peer) bool {
+	return p != c.self && (len(c.state.Successors) == 0 || between(c.self.ID, p.ID, c.state.Successors[0].ID))
+}
+
+// Offer tells of somebody who was heard of elsewhere and may be a member, perhaps of a ring
+// that began or came apart on its own. With a full list of successors the core looks whether
+// it should come next; with less, it joins where that one is.
+func (c *Core) Offer(p Peer) []Effect {
+	if !c.member || c.doing != idle || !c.closer(p) {
+		return nil
+	}
+	if len(c.state.Successors) < c.length {
+		return []Effect{Seek{p}}
+	}
+	return c.ask(p, offered)
+}
+
+// Left takes a member's word that it leaves.
+func (c *Core) Left(p Peer) []Effect {
+	c.state.Before = slices.DeleteFunc(c.state.Before, func(b Peer) bool { return b == p })
+	if c.state.Predecessor == p {
+		c.state.Predecessor = Peer{}
+	}
+	switch {
+	case c.doing != idle && c.asked == p:
+		return c.Failed(p)
+	case c.doing == idle && len(c.state.Successors) > 0 && c.state.Successors[0] == p:
+		c.state.Successors = c.state.Successors[1:]
+		return c.Stabilise()
+	}
+	return nil
 }
 
 // Stabilise asks the successor, if nothing else is under way. It should be called every few
 // seconds, and soon after Failed.
 func (c *Core) Stabilise() []Effect {
-	if !c.member || c.doing != idle {
+	if !c.member || c.doing != idle || len(c.state.Successors) == 0 {
 		return nil
 	}
 	return c.ask(c.state.Successors[0], stabilised)
@@ -162,17 +217,28 @@ func (c *Core) Answered(from Peer, s State) []Effect {
 	case candidate:
 		c.adopt(from, s)
 		return []Effect{Tell{from}}
-	case checking, idle:
+	case offered:
+		// Whoever knows only a few is about to join somewhere itself.
+		if len(s.Successors) < c.length || !c.closer(from) {
+			return nil
+		}
+		c.adopt(from, s)
+		return []Effect{Tell{from}}
+	case checking:
+		if from == c.state.Predecessor {
+			c.state.Before = c.before(from, append([]Peer{s.Predecessor}, s.Before...))
+		}
+	case idle:
 	}
 	return nil
 }
 
 func (c *Core) joined(successor Peer, s State) []Effect {
-	if len(s.Successors) == 0 || successor == c.self {
-		return nil // it is no member itself
-	}
 	if p := s.Predecessor; p != (Peer{}) && between(c.self.ID, p.ID, successor.ID) {
 		return c.ask(p, joining) // it has come in between: to join here would skip it
+	}
+	if c.member && !c.closer(successor) {
+		return nil
 	}
 	c.member = true
 	c.adopt(successor, s)
@@ -185,11 +251,28 @@ func (c *Core) joined(successor Peer, s State) []Effect {
 // adopt takes a live member as the successor, and what follows it.
 func (c *Core) adopt(successor Peer, s State) { c.state.Successors = c.list(successor, s.Successors) }
 
-// list is a successor list that begins with a member: full, or as long as what follows
-// allows.
+// list is a successor list that begins with a member: what follows, in the order of the
+// ring and up to this core, until it is full.
 func (c *Core) list(first Peer, follow []Peer) []Peer {
-	out := append([]Peer{first}, follow...)
-	return out[:min(len(out), c.length)]
+	out := []Peer{first}
+	for _, p := range follow {
+		if len(out) == c.length || p == c.self || !between(out[len(out)-1].ID, p.ID, c.self.ID) {
+			break
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
+// before is what comes before a member, in the order of the ring and down to this core.
+func (c *Core) before(last Peer, more []Peer) (out []Peer) {
+	for _, p := range more {
+		if len(out) == c.length || p == (Peer{}) || p == c.self || !between(c.self.ID, p.ID, last.ID) {
+			break
+		}
+		out, last = append(out, p), p
+	}
+	return out
 }
 
 // Failed says that no answer came to the question that is under way.
@@ -201,17 +284,19 @@ func (c *Core) Failed(to Peer) []Effect {
 	c.doing, c.asked = idle, Peer{}
 	switch why {
 	case stabilised:
-		if len(c.state.Successors) > 1 { // else there is nobody to go on with: it may come back
-			c.state.Successors = c.state.Successors[1:]
+		if len(c.state.Successors) > 0 && c.state.Successors[0] == to {
+			c.state.Successors = c.state.Successors[1:] // with none left, only an offer helps
 		}
 		return c.Stabilise()
 	case candidate:
-		return []Effect{Tell{c.state.Successors[0]}}
+		if len(c.state.Successors) > 0 {
+			return []Effect{Tell{c.state.Successors[0]}}
+		}
 	case checking:
 		if !c.rules.keepPredecessor {
 			c.state.Predecessor = Peer{}
 		}
-	case joining, idle:
+	case joining, offered, idle:
 	}
 	return nil
 }
@@ -225,7 +310,11 @@ func (c *Core) Told(by Peer) []Effect {
 	}
 	p := c.state.Predecessor
 	if p == (Peer{}) || between(p.ID, by.ID, c.self.ID) {
+		c.state.Before = c.before(by, append([]Peer{p}, c.state.Before...))
 		c.state.Predecessor = by
+		if len(c.state.Successors) == 0 {
+			return c.Offer(by) // somebody has found this one, alone as it is
+		}
 		return nil
 	}
 	if p != by {

@@ -52,6 +52,8 @@ func (w *world) do(p Peer, effects []Effect) {
 					w.do(e.To, w.cores[e.To].Told(p))
 				}
 			})
+		case Seek:
+			w.mail = append(w.mail, func() { w.finish(p, func(c *Core) []Effect { return c.Join(w.successor(p)) }) })
 		case Joined:
 		}
 	}
@@ -223,8 +225,7 @@ func (w *world) step() {
 	case w.dead[p]:
 	case !c.Member():
 		if w.asked[p] == 0 {
-			effects, _ := c.Join(w.successor(p))
-			w.do(p, effects)
+			w.do(p, c.Join(w.successor(p)))
 		}
 	case w.r.IntN(6) == 0:
 		if w.mayFail(p) {

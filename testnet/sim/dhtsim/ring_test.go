@@ -1,0 +1,94 @@
+package dhtsim
+
+import (
+	"fmt"
+	"math"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/starlingmesh/starling/dht/ring"
+)
+
+var (
+	net  = Net{Latency: 50 * time.Millisecond, Timeout: 2 * time.Second}
+	spec = Spec{Successors: 8, Fingers: 4, Pace: ring.Pace{Stabilise: 2 * time.Second, Fingers: 5 * time.Second, Patience: 3 * time.Second}}
+)
+
+// Rings of all sizes come to be, whether the peers come one by one or all at once.
+func TestRingsFormFromNothing(t *testing.T) {
+	for _, n := range []int{1, 2, 3, 5, 8, 9, 10, 24, 60} {
+		for _, together := range []bool{false, true} {
+			t.Run(fmt.Sprint(n, together), func(t *testing.T) {
+				w := NewWorld(uint64(n), net)
+				for range n {
+					w.Add(spec)
+					if !together {
+						w.Run(time.Second)
+					}
+				}
+				require.NoError(t, w.settle(8, time.Duration(120+2*n)*time.Second))
+			})
+		}
+	}
+}
+
+// A ring that is cut into parts becomes as many rings, and one again when they meet.
+func TestPartitionsHealIntoOneRing(t *testing.T) {
+	for seed := range uint64(10) {
+		w := NewWorld(seed, net)
+		for range 40 {
+			w.Add(spec)
+			w.Run(300 * time.Millisecond)
+		}
+		require.NoError(t, w.settle(8, 3*time.Minute))
+		w.Partition(2 + int(seed%4))
+		w.Run(3 * time.Minute)
+		w.Partition(1)
+		require.NoError(t, w.settle(8, 5*time.Minute), "seed %d", seed)
+	}
+}
+
+// settle runs until the ring is as it should be, and tells what is not if that takes longer.
+func (w *World) settle(length int, most time.Duration) (err error) {
+	for range most / time.Second {
+		if err = w.Ideal(length); err == nil {
+			return nil
+		}
+		w.Run(time.Second)
+	}
+	return err
+}
+
+// hops is the mean number of questions one after the other that a lookup takes.
+func hops(t *testing.T, n, lookups int) float64 {
+	w := NewWorld(uint64(n), net)
+	for range n {
+		w.Add(spec)
+		w.Run(100 * time.Millisecond)
+	}
+	require.NoError(t, w.settle(8, 10*time.Minute))
+	w.Run(2 * time.Minute) // fingers
+	sum := 0
+	for i := range lookups {
+		key := ring.KeyOf(fmt.Append(nil, i))
+		done := false
+		w.Random().Member.Lookup(key, 1, nil, func(f ring.Found, err error) {
+			require.NoError(t, err)
+			require.Equal(t, w.Owner(key).Self, f.Owner)
+			sum, done = sum+f.Hops, true
+		})
+		w.Run(10 * time.Second)
+		require.True(t, done)
+	}
+	return float64(sum) / float64(lookups)
+}
+
+func TestLookupsTakeFewHops(t *testing.T) {
+	for _, n := range []int{16, 64, 256} {
+		mean := hops(t, n, 200)
+		t.Logf("%d members: %.2f hops", n, mean)
+		require.LessOrEqual(t, mean, math.Log2(float64(n))/2+1)
+	}
+}
