@@ -68,6 +68,16 @@ func (s *State) Covers(o *State) bool {
 	return after.Merge(o) == nil && bytes.Equal(after.Encode(), s.Encode())
 }
 
+// Has reports whether a change was seen.
+func (s *State) Has(d Dot) bool { return s.ctx.has(d) }
+
+// Last is a replica's last change that was seen; its number is 0 if there is none.
+func (s *State) Last(r Replica) Dot {
+	d := s.ctx.next(r)
+	d.Seq--
+	return d
+}
+
 // Latest is the latest stamp of all that is there.
 func (s *State) Latest() (latest Stamp) {
 	s.root.dots(func(_ Dot, e entry) {

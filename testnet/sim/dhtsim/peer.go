@@ -5,48 +5,43 @@ import (
 	"slices"
 	"time"
 
+	"github.com/starlingmesh/starling/canon"
 	"github.com/starlingmesh/starling/dht/ring"
+	"github.com/starlingmesh/starling/dht/store"
 )
 
 // Peer is one peer of a world.
 type Peer struct {
-	Self   ring.Peer
-	Member *ring.Member
-	world  *World
-	dead   bool
-}
-
-// Spec is how peers are made.
-type Spec struct {
-	Successors int
-	Fingers    int
-	Pace       ring.Pace
+	Self  ring.Peer
+	Core  *store.Core
+	world *World
+	dead  bool
 }
 
 // hear is how often a peer hears of some other one, as from its Kademlia table.
 const hear = 5 * time.Second
 
 // Add starts a peer that hears of others now and then.
-func (w *World) Add(s Spec) *Peer {
+func (w *World) Add(cfg store.Config) *Peer {
 	w.named++
 	p := &Peer{Self: ring.PeerOf(fmt.Sprintf("peer %d", w.named)), world: w}
-	p.Member = ring.NewMember(p.Self, s.Successors, s.Fingers, s.Pace, nil, p)
+	p.Core = store.New(p.Self, cfg, store.NewShelf(store.Limits{Work: -1}, store.Memory(), nil), p)
 	if len(w.alive) > 0 {
-		p.Member.Heard(w.Now(), w.Random().Self)
+		p.Core.Member().Heard(w.Now(), w.Random().Self)
 	}
 	w.peers[p.Self] = p
 	w.insert(p)
-	p.Member.Join(w.Now())
+	p.Core.Member().Join(w.Now())
 	p.hear(w.jitter(hear))
-	p.tick(time.Duration(w.rand.Int64N(int64(s.Pace.Stabilise / 2))))
+	p.tick(time.Duration(w.rand.Int64N(int64(w.Tick))))
 	return p
 }
 
 func (p *Peer) tick(wait time.Duration) {
 	p.world.At(wait, func() {
 		if !p.dead {
-			p.Member.Tick(p.world.Now())
-			p.tick(250 * time.Millisecond)
+			p.Core.Tick(p.world.Now())
+			p.tick(p.world.Tick)
 		}
 	})
 }
@@ -57,7 +52,7 @@ func (p *Peer) hear(wait time.Duration) {
 			return
 		}
 		if q := p.world.Random().Self; p.world.reachable(p.Self, q) {
-			p.Member.Heard(p.world.Now(), q)
+			p.Core.Member().Heard(p.world.Now(), q)
 		}
 		p.hear(hear)
 	})
@@ -70,14 +65,17 @@ func (p *Peer) Kill() {
 	delete(p.world.peers, p.Self)
 }
 
-// Ask implements ring.Net.
-func (p *Peer) Ask(to ring.Peer, q ring.Question, done func(ring.Answer, error)) {
+// Call implements store.Net.
+func (p *Peer) Call(to ring.Peer, req *store.Request, done func(*store.Response, error)) {
 	w := p.world
 	other := w.peers[to]
 	w.send(p, other, func() func() {
-		a, err := other.Member.Serve(w.Now(), p.Self, q)
-		return func() { p.Member.Now(w.Now()); done(a, err) }
-	}, func() { p.Member.Now(w.Now()); done(ring.Answer{}, errSilent) })
+		resp := other.Core.Serve(w.Now(), p.Self, req)
+		if w.Weigh {
+			w.Bytes += int64(len(canon.MustMarshal(req)) + len(canon.MustMarshal(resp)))
+		}
+		return func() { p.Core.At(w.Now()); done(resp, nil) }
+	}, func() { p.Core.At(w.Now()); done(nil, errSilent) })
 }
 
 // String names a peer.

@@ -9,11 +9,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/starlingmesh/starling/dht/ring"
+	"github.com/starlingmesh/starling/dht/store"
 )
 
 var (
-	net  = Net{Latency: 50 * time.Millisecond, Timeout: 2 * time.Second}
-	spec = Spec{Successors: 8, Fingers: 4, Pace: ring.Pace{Stabilise: 2 * time.Second, Fingers: 5 * time.Second, Patience: 3 * time.Second}}
+	net  = Net{Latency: 50 * time.Millisecond, Timeout: 2 * time.Second, Tick: 250 * time.Millisecond}
+	spec = store.Config{Fingers: 4, Pace: ring.Pace{Stabilise: 2 * time.Second, Fingers: 5 * time.Second, Patience: 3 * time.Second}}
 )
 
 // Rings of all sizes come to be, whether the peers come one by one or all at once.
@@ -74,7 +75,7 @@ func hops(t *testing.T, n, lookups int) float64 {
 	for i := range lookups {
 		key := ring.KeyOf(fmt.Append(nil, i))
 		done := false
-		w.Random().Member.Lookup(key, 1, nil, func(f ring.Found, err error) {
+		w.Random().Core.Member().Lookup(key, 1, nil, func(f ring.Found, err error) {
 			require.NoError(t, err)
 			require.Equal(t, w.Owner(key).Self, f.Owner)
 			sum, done = sum+f.Hops, true

@@ -15,6 +15,7 @@ import (
 type Net struct {
 	Latency time.Duration // one way; each message takes half of it to one and a half
 	Timeout time.Duration // until a question to somebody who is gone fails
+	Tick    time.Duration // how often cores are told the time
 }
 
 // World is peers on a virtual network.
@@ -28,8 +29,11 @@ type World struct {
 	alive []*Peer // by place on the ring
 	named int
 	side  map[ring.Peer]int // of a partition
-	// Asked counts the questions.
+	// Asked counts the requests.
 	Asked int
+	// Weigh makes Bytes count the bytes of requests and answers that arrive.
+	Weigh bool
+	Bytes int64
 }
 
 // errSilent is what a question to somebody who is gone ends with.
@@ -130,9 +134,9 @@ func (w *World) Partition(parts int) {
 func (w *World) Ideal(length int) error {
 	n := len(w.alive)
 	for i, p := range w.alive {
-		s := p.Member.Core().State()
+		s := p.Core.Member().Core().State()
 		want := min(length, n-1)
-		if !p.Member.Core().Member() || len(s.Successors) != want {
+		if !p.Core.Member().Core().Member() || len(s.Successors) != want {
 			return fmt.Errorf("%s knows %d successors, want %d", p, len(s.Successors), want)
 		}
 		for k, q := range s.Successors {
