@@ -34,6 +34,8 @@ type Config struct {
 	Surplus time.Duration
 	// Hedge is after how long a slow read asks everybody; 0 is 400 ms.
 	Hedge time.Duration
+	// Patience is how long reads and writes are tried again that too few answer; 0 is 8 s.
+	Patience time.Duration
 	// Rate is how many bytes a second are copied to others; 0 is 16 MiB.
 	Rate int
 }
@@ -43,7 +45,7 @@ func (c Config) withDefaults() Config {
 	c.Successors = max(cmp.Or(c.Successors, ring.DefaultSuccessors), c.Replicas)
 	c.Sync, c.Settle = cmp.Or(c.Sync, time.Minute), cmp.Or(c.Settle, 3*time.Second)
 	c.Surplus, c.Hedge = cmp.Or(c.Surplus, 5*time.Minute), cmp.Or(c.Hedge, 400*time.Millisecond)
-	c.Rate = cmp.Or(c.Rate, 16<<20)
+	c.Rate, c.Patience = cmp.Or(c.Rate, 16<<20), cmp.Or(c.Patience, 8*time.Second)
 	return c
 }
 
@@ -59,6 +61,7 @@ type Core struct {
 	now    time.Time
 	keeper keeper
 	slow   []*reading // that are under way, for hedging
+	again  []retry
 	// Count is what happened so far.
 	Count Counters
 }
@@ -135,7 +138,23 @@ func (c *Core) Tick(now time.Time) {
 	c.member.Tick(now)
 	c.keeper.tick()
 	c.hedge()
+	for len(c.again) > 0 && !c.now.Before(c.again[0].at) {
+		do := c.again[0].do
+		c.again = c.again[1:]
+		do()
+	}
 }
+
+// retry is something to be tried again.
+type retry struct {
+	at time.Time
+	do func()
+}
+
+// retryAfter is how long the ring is given to mend.
+const retryAfter = 700 * time.Millisecond
+
+func (c *Core) later(do func()) { c.again = append(c.again, retry{c.now.Add(retryAfter), do}) }
 
 // Serve answers a peer's request, whose items were verified.
 func (c *Core) Serve(now time.Time, from ring.Peer, req *Request) *Response {
@@ -187,17 +206,22 @@ func (c *Core) take(items []*Item) Refusal {
 	return refusal(err)
 }
 
-// rank is how many members stand between a key's owner and this one, as far as it knows those
-// before it: 0 is the owner. Not more than are known.
+// unranked is the rank for a key that is too far away to tell.
+const unranked = 1 << 20
+
+// rank is how many members stand between a key's owner and this one: 0 is the owner.
 func (c *Core) rank(key ring.ID) int {
-	last := c.self
-	for i, p := range c.preceding() {
+	last, before := c.self, c.preceding()
+	for i, p := range before {
 		if ring.Owns(p.ID, last.ID, key) {
 			return i
 		}
 		last = p
 	}
-	return len(c.preceding())
+	if c.holders() < c.cfg.Replicas || len(c.member.Core().State().Successors) < c.cfg.Successors {
+		return len(before) // all members are known
+	}
+	return unranked
 }
 
 // preceding lists who comes before, the nearest first.

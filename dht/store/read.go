@@ -2,7 +2,6 @@ package store
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -39,7 +38,7 @@ type reading struct {
 
 // Get reads a record from a quorum of its holders; want 0 is a majority. If they do not agree,
 // all are asked, and those that lack something are given it. It ends with [ErrNotFound], or
-// with [ErrQuorum] if nobody answered.
+// with [ErrQuorum] and what was found, which may be an earlier value, if too few answered.
 func (c *Core) Get(key ring.ID, want int, done func(Read, error)) {
 	c.Count.Gets++
 	r := &reading{c: c, key: key, want: want, began: c.now, answers: map[ring.Peer]*Response{}, full: map[ring.Peer]bool{}, done: done}
@@ -182,7 +181,7 @@ func (r *reading) look(paths int) {
 		r.c.Count.Requests += uint64(len(f.Trace))
 		if err != nil {
 			if r.done != nil && len(r.answers) == 0 {
-				r.fail(fmt.Errorf("find the holders: %w", err))
+				r.retry(Read{})
 			} else {
 				r.check()
 			}
@@ -199,10 +198,20 @@ func (r *reading) look(paths int) {
 	})
 }
 
-func (r *reading) fail(err error) {
-	done := r.done
-	r.done = nil
-	done(Read{}, err)
+// retry tries again when the ring may have mended, or gives up with what there is.
+func (r *reading) retry(have Read) {
+	if r.c.now.Sub(r.began) > r.c.cfg.Patience {
+		done := r.done
+		r.done = nil
+		done(have, ErrQuorum)
+		return
+	}
+	r.c.later(func() {
+		clear(r.answers)
+		clear(r.full)
+		r.order, r.wide = nil, false
+		r.look(1)
+	})
 }
 
 // end merges what came, repairs those that lack something, and reports.
@@ -216,6 +225,10 @@ func (r *reading) end() {
 		}
 	}
 	out := Read{Items: merged.Items(r.c.now, r.key), Digest: merged.Digest(r.c.now, r.key), Answered: answered}
+	if settled, _ := r.agreed(); settled < r.want {
+		r.retry(out)
+		return
+	}
 	for _, p := range r.order {
 		a := r.answers[p]
 		switch {
@@ -229,8 +242,6 @@ func (r *reading) end() {
 	done := r.done
 	r.done = nil
 	switch {
-	case answered == 0:
-		done(out, ErrQuorum)
 	case len(out.Items) == 0 || out.Items[0].Header == nil || out.Items[0].Header.Deleted:
 		done(out, ErrNotFound)
 	default:

@@ -3,6 +3,8 @@ package store
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"time"
 
 	"github.com/starlingmesh/starling/dht/ring"
 )
@@ -21,8 +23,9 @@ type writing struct {
 	c       *Core
 	items   []*Item
 	want    int
+	began   time.Time
 	asked   map[ring.Peer]bool
-	acks    int
+	acked   map[ring.Peer]bool
 	pending int
 	looked  bool
 	refused error
@@ -30,50 +33,43 @@ type writing struct {
 }
 
 // Put gives items of one record to its holders, and reports when enough of them keep these;
-// want 0 is a majority. It ends with the error that a holder refused them for, or with
-// [ErrQuorum].
+// want 0 is a majority. Where the ring is just losing members it is tried again for a while. It
+// ends with the error that a holder refused the items for, or with [ErrQuorum].
 func (c *Core) Put(want int, items []*Item, done func(Written, error)) {
 	c.Count.Puts++
-	w := &writing{c: c, items: items, want: want, asked: map[ring.Peer]bool{}, done: done}
+	w := &writing{c: c, items: items, want: want, began: c.now, asked: map[ring.Peer]bool{}, acked: map[ring.Peer]bool{}, done: done}
 	if want == 0 {
 		w.want = c.quorum()
 	}
 	w.want = min(w.want, c.holders())
 	w.send(c.guess(items[0].key, c.holders()))
-	if w.pending == 0 {
-		w.look()
-	}
 }
 
+// send gives the items to peers that were not asked yet, before it looks at any answer: this
+// core's own comes at once.
 func (w *writing) send(to []ring.Peer) {
-	var fresh []ring.Peer
-	for _, p := range to {
-		if !w.asked[p] {
+	w.pending++
+	for _, own := range []bool{false, true} { // others work meanwhile
+		for _, p := range to {
+			if w.asked[p] || (p == w.c.self) != own {
+				continue
+			}
 			w.asked[p] = true
-			fresh = append(fresh, p)
+			w.pending++
+			w.c.Count.Requests++
+			w.c.call(p, &Request{Put: w.items}, func(r *Response, err error) { w.answered(p, r, err) })
 		}
 	}
-	w.pending += len(fresh)
-	w.c.Count.Requests += uint64(len(fresh))
-	own := false
-	for _, p := range fresh {
-		if p == w.c.self {
-			own = true // last: others work meanwhile
-			continue
-		}
-		w.c.call(p, &Request{Put: w.items}, w.answered)
-	}
-	if own {
-		w.c.call(w.c.self, &Request{Put: w.items}, w.answered)
-	}
+	w.pending--
+	w.check()
 }
 
-func (w *writing) answered(r *Response, err error) {
+func (w *writing) answered(p ring.Peer, r *Response, err error) {
 	w.pending--
 	if err == nil && r.Role != Stranger {
 		switch err := r.Refusal.Err(); {
 		case err == nil:
-			w.acks++
+			w.acked[p] = true
 		case errors.Is(err, ErrStale):
 			w.end(err)
 			return
@@ -81,40 +77,56 @@ func (w *writing) answered(r *Response, err error) {
 			w.refused = err
 		}
 	}
-	switch {
-	case w.acks >= w.want:
+	w.check()
+}
+
+func (w *writing) check() {
+	if len(w.acked) >= w.want {
 		w.end(nil)
-		if w.pending == 0 && w.acks < w.c.holders() && !w.looked {
+	}
+	switch {
+	case w.pending > 0:
+	case w.done == nil:
+		if len(w.acked) < w.c.holders() && !w.looked {
 			w.look() // others should have it, too
 		}
-	case w.pending > 0:
 	case w.refused != nil:
 		w.end(w.refused)
 	case !w.looked:
 		w.look()
 	default:
-		w.end(fmt.Errorf("%w: %d of %d keep it, want %d", ErrQuorum, w.acks, len(w.asked), w.want))
+		w.again(fmt.Errorf("%w: %d of %d keep it, want %d", ErrQuorum, len(w.acked), len(w.asked), w.want))
 	}
 }
 
 // look finds out who holds the record, and gives it to those who have not got it.
 func (w *writing) look() {
 	w.looked = true
+	w.pending++
 	w.c.member.Lookup(w.items[0].key, 1, nil, func(f ring.Found, err error) {
+		w.pending--
 		w.c.Count.Requests += uint64(len(f.Trace))
 		if err != nil {
-			w.end(fmt.Errorf("find the holders: %w", err))
+			if w.done != nil {
+				w.again(fmt.Errorf("find the holders: %w", err))
+			}
 			return
 		}
 		holders := f.Holders(w.c.cfg.Replicas)
 		w.want = min(w.want, len(holders))
 		w.send(holders)
-		switch {
-		case w.acks >= w.want:
-			w.end(nil)
-		case w.pending == 0:
-			w.end(fmt.Errorf("%w: %d of %d keep it, want %d", ErrQuorum, w.acks, len(w.asked), w.want))
-		}
+	})
+}
+
+// again tries those that do not keep it once more, when the ring may have mended, or gives up.
+func (w *writing) again(err error) {
+	if w.c.now.Sub(w.began) > w.c.cfg.Patience {
+		w.end(err)
+		return
+	}
+	w.c.later(func() {
+		w.asked = maps.Clone(w.acked)
+		w.look()
 	})
 }
 
@@ -124,5 +136,5 @@ func (w *writing) end(err error) {
 	}
 	done := w.done
 	w.done = nil
-	done(Written{Acks: w.acks, Holders: len(w.asked)}, err)
+	done(Written{Acks: len(w.acked), Holders: len(w.asked)}, err)
 }

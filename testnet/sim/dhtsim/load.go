@@ -84,15 +84,23 @@ func (l *Load) Get(name string) {
 			l.Unanswered++
 			return
 		}
-		rec, err := store.Open(ref, r.Items, nil)
-		if err != nil {
-			l.Missing++
-			return
-		}
-		if value, _ := rec.State.Value(nil); len(value) != 8 || binary.BigEndian.Uint64(value) < want {
+		if l.value(ref, r.Items) < want {
 			l.Stale++
 		}
 	})
+}
+
+// value is what a record's items say; 0 if nothing.
+func (l *Load) value(ref store.Ref, items []*store.Item) uint64 {
+	rec, err := store.Open(ref, items, nil)
+	if err != nil {
+		return 0
+	}
+	value, _ := rec.State.Value(nil)
+	if len(value) != 8 {
+		return 0
+	}
+	return binary.BigEndian.Uint64(value)
 }
 
 // Name is one of the acknowledged records.

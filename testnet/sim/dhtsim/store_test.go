@@ -1,14 +1,16 @@
 package dhtsim
 
 import (
+	"flag"
 	"fmt"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
-)
 
-const life = 60 * 24 * time.Hour
+	"github.com/starlingmesh/starling/dht/ring"
+	"github.com/starlingmesh/starling/dht/store"
+)
 
 // ring of n members that is quiet.
 func ringOf(t *testing.T, seed uint64, n int) *World {
@@ -111,4 +113,23 @@ func TestNothingIsLostWhenAllMembersAreReplaced(t *testing.T) {
 	w.Run(10 * time.Second)
 	require.Zero(t, l.Bad()+l.Unanswered, l)
 	require.Equal(t, 200, l.Read)
+}
+
+var (
+	churnFor     = flag.Duration("churn", 20*time.Minute, "simulated time of churn")
+	churnMembers = flag.Int("members", 120, "members under churn")
+	churnRecords = flag.Int("records", 600, "records under churn")
+	churnSeed    = flag.Uint64("seed", 1, "of the churn")
+)
+
+// Half of all members are gone every ten minutes, without a word, for hours.
+func TestNothingAcknowledgedIsLostUnderChurn(t *testing.T) {
+	c := Churn{
+		Seed: *churnSeed, Members: *churnMembers, Records: *churnRecords, Median: 10 * time.Minute, For: *churnFor, Every: 500 * time.Millisecond,
+		Net:    Net{Latency: 50 * time.Millisecond, Timeout: 2 * time.Second, Tick: 500 * time.Millisecond},
+		Config: store.Config{Fingers: 4, Pace: ring.Pace{Stabilise: 4 * time.Second, Fingers: 30 * time.Second, Patience: 3 * time.Second}},
+	}
+	r := c.Run(func(line string) { t.Log(line) })
+	require.Zero(t, r.Lost, "seed %d", c.Seed)
+	require.Zero(t, r.Load.Bad(), "seed %d", c.Seed)
 }
