@@ -165,9 +165,9 @@ func (c *Core) Left(p Peer) []Effect {
 	switch {
 	case c.doing != idle && c.asked == p:
 		return c.Failed(p)
-	case c.doing == idle && len(c.state.Successors) > 0 && c.state.Successors[0] == p:
-		c.state.Successors = c.state.Successors[1:]
-		return c.Stabilise()
+	case slices.Contains(c.state.Successors, p):
+		c.state.Successors = slices.DeleteFunc(c.state.Successors, func(s Peer) bool { return s == p })
+		return c.Stabilise() // which makes the list full again
 	}
 	return nil
 }

@@ -212,7 +212,12 @@ func (p *path) step() {
 	}
 	q, ok := p.next()
 	if !ok {
-		p.end(Peer{})
+		// Everybody was asked: of a ring that is coming to be, this is the nearest.
+		if _, answered := p.answers[p.heard[0]]; !answered {
+			p.end(Peer{})
+			return
+		}
+		p.end(p.heard[0])
 		return
 	}
 	p.asked++

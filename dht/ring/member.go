@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/binary"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/starlingmesh/starling/crypto/hash"
@@ -72,19 +73,25 @@ func (m *Member) Join(now time.Time) {
 	}
 }
 
-// Leave tells the neighbours that the member is gone. What it held must be elsewhere by then.
-func (m *Member) Leave(now time.Time) {
+// Leave tells the neighbours that the member is gone, and calls done when they know or do not
+// answer. What it held must be elsewhere by then.
+func (m *Member) Leave(now time.Time, done func()) {
 	m.now, m.wanted = now, false
-	if !m.core.Member() {
-		return
-	}
 	s := m.core.State()
 	m.core = New(m.self, m.core.length)
-	for _, p := range append([]Peer{s.Predecessor}, s.Successors...) {
-		if p != (Peer{}) {
-			m.net.Ask(p, Question{Kind: Leave}, func(Answer, error) {})
+	left := 1
+	told := func(Answer, error) {
+		if left--; left == 0 {
+			done()
 		}
 	}
+	for _, p := range slices.Concat([]Peer{s.Predecessor}, s.Before, s.Successors) {
+		if p != (Peer{}) {
+			left++
+			m.net.Ask(p, Question{Kind: Leave}, told)
+		}
+	}
+	told(Answer{}, nil)
 }
 
 // Heard notes peers that may be members, such as those of a Kademlia table that are connected.
@@ -119,13 +126,15 @@ func (m *Member) Tick(now time.Time) {
 	if now.Before(m.next) {
 		return
 	}
-	m.next = now.Add(m.pace.Stabilise / 2)
+	m.next = now.Add(m.pace.Stabilise / 3)
 	m.turn++
-	m.offer() // the core asks one question at a time: who comes in between goes first
-	if m.turn%2 == 0 {
+	switch m.turn % 3 { // the core asks one question at a time
+	case 0:
 		m.do(m.core.CheckPredecessor())
-	} else {
+	case 1:
 		m.do(m.core.Stabilise())
+	case 2:
+		m.offer()
 	}
 	if !now.Before(m.finger) {
 		m.refresh()

@@ -62,6 +62,7 @@ type Core struct {
 	keeper keeper
 	slow   []*reading // that are under way, for hedging
 	again  []retry
+	watch  watchers
 	// Count is what happened so far.
 	Count Counters
 }
@@ -83,7 +84,8 @@ type Counters struct {
 func New(self ring.Peer, cfg Config, shelf *Shelf, net Net) *Core {
 	c := &Core{cfg: cfg.withDefaults(), self: self, shelf: shelf, net: net}
 	c.member = ring.NewMember(self, c.cfg.Successors, c.cfg.Fingers, c.cfg.Pace, c.cfg.Group, questions{c})
-	c.keeper = newKeeper(c)
+	c.keeper, c.watch = newKeeper(c), newWatchers(c)
+	shelf.Changed = c.watch.changed
 	return c
 }
 
@@ -137,6 +139,7 @@ func (c *Core) Tick(now time.Time) {
 	c.At(now)
 	c.member.Tick(now)
 	c.keeper.tick()
+	c.watch.tick()
 	c.hedge()
 	for len(c.again) > 0 && !c.now.Before(c.again[0].at) {
 		do := c.again[0].do
@@ -193,6 +196,11 @@ func (c *Core) serve(from ring.Peer, req *Request) *Response {
 		r.Items = c.shelf.fetch(req.Fetch)
 	case len(req.Push) > 0:
 		c.arrived(req.Push)
+	case req.Watch != nil:
+		r.Role = c.role(req.Watch.Key)
+		r.Refusal = refusal(c.watch.add(from, *req.Watch))
+	case req.Changed != nil:
+		c.watch.heard(*req.Changed)
 	}
 	return r
 }

@@ -292,3 +292,14 @@ func (n Network) signed(it *Item) []byte {
 	}
 	return n.message(it.body, it.Other)
 }
+
+// Reencode encodes an item's fields anew, for tests that change them.
+func Reencode(it *Item) []byte {
+	w := wireItem{IsPart: it.Part != nil, Other: it.Other, Signer: it.Signer, Sig: it.Sig}
+	if it.Part != nil {
+		w.Body = canon.MustMarshal(it.Part)
+	} else {
+		w.Body = canon.MustMarshal(it.Header)
+	}
+	return canon.MustMarshal(w)
+}

@@ -216,38 +216,46 @@ func (c *Core) Leave(now time.Time, done func(error)) {
 	c.At(now)
 	s, before := c.member.Core().State(), c.preceding()
 	if !c.member.Core().Member() || len(s.Successors) == 0 {
-		c.member.Leave(now)
-		done(nil)
+		c.member.Leave(now, func() { done(nil) })
 		return
 	}
 	// The i-th arc before is held by replicas-1-i members after this one; the next is new.
 	type task struct {
-		with ring.Peer
+		with int // of the successors; a later one if it fails
 		arc  Arc
 	}
 	var tasks []task
 	last := c.self.ID
 	for i := range min(c.cfg.Replicas, len(before)) {
-		with := c.cfg.Replicas - 1 - i
-		if with < len(s.Successors) {
-			tasks = append(tasks, task{s.Successors[with], Arc{From: before[i].ID, To: last}})
+		if with := c.cfg.Replicas - 1 - i; with < len(s.Successors) {
+			tasks = append(tasks, task{with, Arc{From: before[i].ID, To: last}})
 		}
 		last = before[i].ID
 	}
 	if len(tasks) == 0 {
-		tasks = append(tasks, task{s.Successors[0], Arc{From: c.self.ID, To: c.self.ID}})
+		tasks = append(tasks, task{0, Arc{From: c.self.ID, To: c.self.ID}})
 	}
 	var errs []error
 	left := len(tasks)
 	for _, t := range tasks {
-		c.exchange(t.with, t.arc, true, func(err error) {
+		c.give(s.Successors[t.with:], t.arc, func(err error) {
 			errs = append(errs, err)
 			if left--; left == 0 {
-				c.member.Leave(c.now)
-				done(errors.Join(errs...))
+				c.member.Leave(c.now, func() { done(errors.Join(errs...)) })
 			}
 		})
 	}
+}
+
+// give hands an arc to the first of some members that takes it.
+func (c *Core) give(to []ring.Peer, a Arc, done func(error)) {
+	c.exchange(to[0], a, true, func(err error) {
+		if err != nil && len(to) > 1 {
+			c.give(to[1:], a, done)
+			return
+		}
+		done(err)
+	})
 }
 
 // refill lets bytes be moved again as time passes.

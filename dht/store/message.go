@@ -17,6 +17,16 @@ type Request struct {
 	Spans []Span  // compared with what the other holds
 	Fetch []hash.Hash
 	Push  []*Item // of any records that the receiver should hold
+	Watch *Watch
+	// Changed says that a record that the receiver watches has changed.
+	Changed *ring.ID
+}
+
+// Watch asks to be told of the next change of a record.
+type Watch struct {
+	_    struct{} `cbor:",toarray"`
+	Key  ring.ID
+	Have hash.Hash // the digest of what the sender has
 }
 
 // Get asks for a record.
@@ -96,3 +106,6 @@ func (r Refusal) Err() error {
 
 // Items lists all that a request carries and that must be verified.
 func (r *Request) Items() []*Item { return append(r.Put, r.Push...) }
+
+// Refuse is the answer to who asked for what must not be.
+func Refuse(err error) *Response { return &Response{Refusal: refusal(err)} }

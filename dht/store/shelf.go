@@ -58,6 +58,8 @@ type Shelf struct {
 	owners  map[Owner]*usage
 	bytes   int64
 	clock   crdt.Clock
+	// Changed, if set, is told the keys of records that have changed.
+	Changed func(ring.ID)
 	// Equivocations counts parts of one replica that have one number and differ.
 	Equivocations int
 	// Lost counts items that were gone or damaged on disk.
@@ -332,6 +334,9 @@ func (s *Shelf) replace(it *Item, gone []*meta) error {
 		r.parts = slices.DeleteFunc(r.parts, func(m *meta) bool { return slices.Contains(gone, m) })
 	}
 	s.note(it)
+	if s.Changed != nil {
+		s.Changed(it.key)
+	}
 	return nil
 }
 
