@@ -177,13 +177,13 @@ func (c *Core) serve(from ring.Peer, req *Request) *Response {
 		}
 		r.Ring = &a
 	case req.Get != nil:
-		r.Role, r.Settled = c.role(req.Get.Key), c.keeper.settled
+		r.Role, r.Settled = c.role(req.Get.Key), c.keeper.whole(req.Get.Key)
 		r.Digest = c.shelf.Digest(c.now, req.Get.Key)
 		if req.Get.Full {
 			r.Items = c.shelf.Items(c.now, req.Get.Key)
 		}
 	case len(req.Put) > 0:
-		r.Role, r.Settled = c.role(req.Put[0].key), c.keeper.settled
+		r.Role, r.Settled = c.role(req.Put[0].key), c.keeper.whole(req.Put[0].key)
 		if r.Role != Stranger {
 			r.Refusal = c.take(req.Put)
 			r.Digest = c.shelf.Digest(c.now, req.Put[0].key)

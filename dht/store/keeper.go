@@ -24,6 +24,7 @@ type keeper struct {
 	beyond   map[ring.ID]time.Time // since when a record is held beyond its holders
 	next     struct{ look, expire, surplus time.Time }
 	settling bool
+	have     ring.ID // what is held whole is the arc from here to the own place
 	tries    int
 	budget   float64 // bytes that may be moved
 	at       time.Time
@@ -61,6 +62,7 @@ func (k *keeper) tick() {
 	if !k.settled {
 		k.settle(s)
 	} else {
+		k.widen()
 		k.share(s)
 	}
 	if !c.now.Before(k.next.expire) {
@@ -79,7 +81,7 @@ func (k *keeper) settle(s ring.State) {
 	c := k.c
 	before := c.preceding()
 	if len(s.Successors) == 0 && len(before) == 0 {
-		k.settled = true // alone
+		k.settled, k.have = true, c.self.ID // alone
 		return
 	}
 	// Those before are not known at once.
@@ -88,10 +90,7 @@ func (k *keeper) settle(s ring.State) {
 	}
 	k.settling = true
 	k.tries++
-	from := c.self.ID // of few members, each holds everything
-	if len(before) >= c.cfg.Replicas {
-		from = before[c.cfg.Replicas-1].ID
-	}
+	from := k.from()
 	arcs := []struct {
 		with ring.Peer
 		arc  Arc
@@ -107,10 +106,58 @@ func (k *keeper) settle(s ring.State) {
 			errs = append(errs, err)
 			if left--; left == 0 {
 				k.settling = false
-				k.settled = errors.Join(errs...) == nil || k.tries >= 2*c.cfg.Replicas
+				k.settled, k.have = errors.Join(errs...) == nil || k.tries >= 2*c.cfg.Replicas, from
 			}
 		})
 	}
+}
+
+// from is where the arc begins that the core must hold: its own place if that is everything.
+func (k *keeper) from() ring.ID {
+	if before := k.c.preceding(); len(before) >= k.c.cfg.Replicas {
+		return before[k.c.cfg.Replicas-1].ID
+	}
+	return k.c.self.ID
+}
+
+// whole reports whether the core holds all that there is of a key.
+func (k *keeper) whole(key ring.ID) bool {
+	return k.settled && Arc{From: k.have, To: k.c.self.ID}.Has(key)
+}
+
+// widen fetches what the core must hold besides, as others have gone, from who comes last of
+// those that hold it.
+func (k *keeper) widen() {
+	c, from := k.c, k.from()
+	held := Arc{From: k.have, To: c.self.ID}
+	switch {
+	case k.settling || from == k.have:
+		return
+	case from != c.self.ID && held.Has(from):
+		k.have = from // less than before
+		return
+	}
+	with := c.self
+	for _, p := range c.preceding() {
+		if !(Arc{From: p.ID, To: c.self.ID}).Has(k.have) {
+			with = p // at or after what is held: it holds what comes before
+		}
+	}
+	if with == c.self {
+		s := c.member.Core().State()
+		if len(s.Successors) == 0 {
+			k.have = from
+			return
+		}
+		with = s.Successors[0]
+	}
+	k.settling = true
+	c.compare(with, Arc{From: from, To: k.have}, func(err error) {
+		k.settling = false
+		if err == nil && k.from() == from {
+			k.have = from
+		}
+	})
 }
 
 // share compares the own arc with each of its other holders, if that is due.

@@ -204,6 +204,9 @@ func (s *Shelf) addHeader(now time.Time, r *record, it *Item) (bool, error) {
 		if cmp.Or(h.Version.Compare(r.head.Version), slices.Compare(it.id[:], r.header.id[:])) < 0 {
 			return false, ErrStale
 		}
+		if h.Kind != r.head.Kind && h.Since.Compare(r.head.Version) <= 0 && !r.head.Deleted {
+			return false, crdt.ErrKind // unless it voids all that was
+		}
 	}
 	if err := s.room(ownerOf(it.Signer), it); err != nil {
 		return false, err
@@ -442,7 +445,7 @@ func (s *Shelf) Scrub(from Mark, n int) Mark {
 	at := s.index.upTo(from.key).Count
 	var last place
 	var bad []place
-	for i := range uint64(min(uint64(n), all)) {
+	for i := range min(uint64(n), all) {
 		last = s.index.at((at + i) % all)
 		if _, err := s.disk.Get(last.id); err != nil {
 			bad = append(bad, last)

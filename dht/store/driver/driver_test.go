@@ -86,8 +86,8 @@ func TestWatchersLearnOfChanges(t *testing.T) {
 	told := make(chan error, 1)
 	go func() { told <- seats[5].Watch(t.Context(), ref.Key(), r.Digest) }()
 	select {
-	case <-told:
-		require.FailNow(t, "nothing has changed")
+	case err := <-told:
+		require.FailNow(t, "nothing has changed", err)
 	case <-time.After(200 * time.Millisecond):
 	}
 	put(t, seats[3], a, "name", []byte("two"))
