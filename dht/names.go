@@ -17,14 +17,22 @@ import (
 )
 
 // The names of an owner's records are kept as sets, in records of their own, since the ring
-// knows only hashes of names.
+// knows only hashes of names. Those of private records are in private ones.
 const (
-	namesPrefix = ".names/"
-	nameShards  = 16
+	namesPrefix        = ".names/"
+	privateNamesPrefix = ".names.private/"
+	nameShards         = 16
 )
 
-func shardOf(name string) string {
-	return fmt.Sprintf("%s%x", namesPrefix, hash.Sum("starling/dht/names", []byte(name))[0]%nameShards)
+func (s *Store) shardOf(name string) string {
+	return s.shard(int(hash.Sum("starling/dht/names", []byte(name))[0])%nameShards, s.opts.Private)
+}
+
+func (*Store) shard(i int, private bool) string {
+	if private {
+		return fmt.Sprintf("%s%x", privateNamesPrefix, i)
+	}
+	return fmt.Sprintf("%s%x", namesPrefix, i)
 }
 
 // listing reports whether a record's name must be noted once it is written.
@@ -32,7 +40,7 @@ func (s *Store) listing(ctx context.Context, ref store.Ref) (bool, error) {
 	if !s.opts.Listed {
 		return false, nil
 	}
-	shard := s.Own(shardOf(ref.Name))
+	shard := s.Own(s.shardOf(ref.Name))
 	rec, err := s.Record(ctx, shard)
 	if errors.Is(err, store.ErrNotFound) {
 		return true, nil
@@ -46,31 +54,33 @@ func (s *Store) listing(ctx context.Context, ref store.Ref) (bool, error) {
 // names is the store for its own lists: they live as long as may be, as nobody renews them.
 func (s *Store) names() *Store {
 	o := s.opts
-	o.Listed, o.Writers, o.Life = false, nil, store.MaxLife
+	o.Listed, o.Writers, o.Readers, o.Life = false, nil, nil, store.MaxLife
 	return s.With(o)
 }
 
 func (s *Store) list(ctx context.Context, name string) error {
-	return s.names().Update(ctx, s.Own(shardOf(name)), crdt.Set, Add(nil, []byte(name)))
+	return s.names().Update(ctx, s.Own(s.shardOf(name)), crdt.Set, Add(nil, []byte(name)))
 }
 
-func (s *Store) unlist(ctx context.Context, name string) error {
-	err := s.names().Update(ctx, s.Own(shardOf(name)), crdt.Set, Remove(nil, []byte(name)))
+func (s *Store) unlist(ctx context.Context, rec *store.Record) error {
+	own := s.names()
+	own.opts.Private = rec.Header.Seal != 0
+	err := own.Update(ctx, s.Own(own.shardOf(rec.Ref.Name)), crdt.Set, Remove(nil, []byte(rec.Ref.Name)))
 	if errors.Is(err, store.ErrNotFound) {
 		return nil
 	}
 	return err
 }
 
-// Names lists the records of an owner that were written with Listed, by name. Of records that
-// have expired since names may be left.
+// Names lists the records of an owner that were written with Listed, by name; private ones
+// only to the owner. Of records that have expired since names may be left.
 func (s *Store) Names(ctx context.Context, owner store.Owner) (out []string, err error) {
 	g, ctx := errgroup.WithContext(ctx)
 	var mu sync.Mutex
-	for i := range nameShards {
+	for i := range 2 * nameShards {
 		g.Go(func() error {
-			rec, err := s.Record(ctx, store.Ref{Owner: owner, Name: fmt.Sprintf("%s%x", namesPrefix, i)})
-			if errors.Is(err, store.ErrNotFound) {
+			rec, err := s.Record(ctx, store.Ref{Owner: owner, Name: s.shard(i/2, i%2 == 1)})
+			if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrSealed) {
 				return nil
 			}
 			if err != nil {
@@ -86,7 +96,7 @@ func (s *Store) Names(ctx context.Context, owner store.Owner) (out []string, err
 	}
 	err = g.Wait()
 	slices.SortFunc(out, strings.Compare)
-	return out, err
+	return slices.Compact(out), err
 }
 
 // Add is the change that puts an element into the set at a path.
@@ -127,4 +137,21 @@ func Set(at crdt.Path, value []byte) store.Change {
 // Unset is the change that removes the field at a path.
 func Unset(at crdt.Path, k crdt.Kind) store.Change {
 	return func(st *crdt.State, w crdt.Writer, _ time.Time) (*crdt.State, error) { return st.Delete(w, at, k) }
+}
+
+// Together makes one change of several.
+func Together(changes ...store.Change) store.Change {
+	return func(st *crdt.State, w crdt.Writer, now time.Time) (*crdt.State, error) {
+		all := crdt.New(st.Kind())
+		for _, c := range changes {
+			delta, err := c(st, w, now)
+			if err != nil {
+				return nil, err
+			}
+			if err := all.Merge(delta); err != nil {
+				return nil, err
+			}
+		}
+		return all, nil
+	}
 }

@@ -19,13 +19,13 @@ import (
 // API of another node. Errors are those of dht/store.
 type Holders interface {
 	// Get reads a record from want holders; 0 is a majority.
-	Get(ctx context.Context, key ring.ID, want int) (store.Read, error)
+	Get(ctx context.Context, ref store.Ref, want int) (store.Read, error)
 	// Local reads what the node holds itself: perhaps an earlier value.
-	Local(key ring.ID) (store.Read, error)
+	Local(ref store.Ref) (store.Read, error)
 	// Put gives items of one record to want holders; 0 is a majority.
-	Put(ctx context.Context, items []*store.Item, want int) (store.Written, error)
+	Put(ctx context.Context, ref store.Ref, items []*store.Item, want int) (store.Written, error)
 	// Watch returns when a record may have changed from one with a digest.
-	Watch(ctx context.Context, key ring.ID, have hash.Hash) error
+	Watch(ctx context.Context, ref store.Ref, have hash.Hash) error
 }
 
 // Options are how a [Store] works. The zero value is usable.
@@ -85,9 +85,11 @@ func (s *Store) Record(ctx context.Context, ref store.Ref) (*store.Record, error
 	if err != nil {
 		return nil, err
 	}
-	reader, err := s.author.Reader()
-	if err != nil {
-		return nil, err
+	var reader *ecdh.PrivateKey
+	if !s.author.Key.IsZero() {
+		if reader, err = s.author.Reader(); err != nil {
+			return nil, err
+		}
 	}
 	rec, err := store.Open(ref, r.Items, reader)
 	if err != nil {
@@ -98,11 +100,11 @@ func (s *Store) Record(ctx context.Context, ref store.Ref) (*store.Record, error
 
 func (s *Store) read(ctx context.Context, ref store.Ref) (store.Read, error) {
 	if s.opts.StaleOK {
-		if r, err := s.holders.Local(ref.Key()); err == nil {
+		if r, err := s.holders.Local(ref); err == nil {
 			return r, nil
 		}
 	}
-	r, err := s.holders.Get(ctx, ref.Key(), s.opts.Read)
+	r, err := s.holders.Get(ctx, ref, s.opts.Read)
 	if err != nil {
 		return r, fmt.Errorf("read %q: %w", ref.Name, err)
 	}
@@ -144,7 +146,7 @@ func (s *Store) write(ctx context.Context, ref store.Ref, make func() ([]*store.
 	if len(items) == 0 {
 		return nil
 	}
-	if _, err = s.holders.Put(ctx, items, s.opts.Write); err != nil {
+	if _, err = s.holders.Put(ctx, ref, items, s.opts.Write); err != nil {
 		s.mu.Lock()
 		s.author.Failed(ref)
 		s.mu.Unlock()
@@ -251,7 +253,7 @@ func (s *Store) Delete(ctx context.Context, name string) error {
 	if err := s.write(ctx, ref, func() ([]*store.Item, error) { return s.author.Delete(s.now(), ref, rec.Header) }); err != nil {
 		return err
 	}
-	return s.unlist(ctx, name)
+	return s.unlist(ctx, rec)
 }
 
 // Renew lets a record of the owner live on for the store's life from now.
@@ -304,7 +306,7 @@ func (s *Store) Watch(ctx context.Context, ref store.Ref) <-chan *store.Record {
 				}
 			}
 			wait, cancel := context.WithTimeout(ctx, lookAnyway)
-			_ = s.holders.Watch(wait, ref.Key(), have) // if it fails, or nothing comes: look
+			_ = s.holders.Watch(wait, ref, have) // if it fails, or nothing comes: look
 			cancel()
 		}
 	}()
@@ -313,3 +315,8 @@ func (s *Store) Watch(ctx context.Context, ref store.Ref) <-chan *store.Record {
 
 // lookAnyway is how long a watch relies on being told.
 const lookAnyway = 30 * time.Second
+
+// Reader is a store that only reads, and opens nothing that is sealed.
+func Reader(h Holders) *Store {
+	return &Store{holders: h, now: time.Now, mu: &sync.Mutex{}, author: &store.Author{}}
+}

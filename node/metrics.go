@@ -55,6 +55,7 @@ func (m *metrics) watch(n *Node) {
 	gauge("starling_mempool_transactions", "Transactions that wait for a block.", func() float64 { return float64(n.intake.Stats().Txs) })
 	gauge("starling_mempool_bytes", "Their size.", func() float64 { return float64(n.intake.Stats().Bytes) })
 	m.watchTurbine(n.spread)
+	n.data.watch(gauge, counter)
 	counter("starling_bans_total", "Peers banned.", func() float64 { return float64(n.host.Bans()) })
 	counter("starling_votes_dropped_total", "Votes that could not be sent.", func() float64 { return float64(n.mesh.ballots.Dropped()) })
 }

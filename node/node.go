@@ -82,7 +82,8 @@ type Node struct {
 	spread       *spreading // large proposals and batches
 	mesh         *mesh
 	syncer       *chainsync.Syncer
-	resumed      [][]byte // transactions accepted before a restart, to be gossiped again
+	data         *dataStore // records that nodes keep for each other
+	resumed      [][]byte   // transactions accepted before a restart, to be gossiped again
 	api          *api.Server
 
 	lastBlock  atomic.Pointer[lastBlock]
@@ -127,6 +128,7 @@ func New(o Options) (_ *Node, err error) {
 		n.openMempool, // transactions that wait, with their journal
 		n.openMesh,    // host, discovery, gossip, streams
 		n.openEngine,  // vote log, consensus, execution, sync
+		n.openData,    // records that nodes keep for each other
 		n.openAPI,
 	} {
 		if err := open(o.Keys); err != nil {
@@ -235,9 +237,8 @@ func (n *Node) openMesh(k Keys) error {
 	return err
 }
 
-// networkName is what protocols and topics are named after: two networks with
-// one name but different genesis files never talk.
-func (n *Node) networkName() string { return n.genesis.Network + "-" + n.chain.Short() }
+// networkName is what protocols and topics are named after.
+func (n *Node) networkName() string { return types.MeshName(n.genesis.Network, n.chain) }
 
 func (n *Node) openAPI(Keys) error {
 	var err error
@@ -274,6 +275,7 @@ func (n *Node) Run(ctx context.Context) error {
 		}
 		return n.orHalt(n.engine.Run(engineCtx))
 	})
+	group.Go(func() error { return n.data.driver.Run(ctx) })
 	group.Go(func() error { return n.api.Serve(ctx) })
 	group.Go(func() error { return n.watchPeers(ctx) })
 	group.Go(func() error { return n.regossip(ctx) })
@@ -387,6 +389,9 @@ func (n *Node) Close() error {
 		}
 		if n.trust != nil && n.trust.stopServing != nil {
 			n.trust.stopServing()
+		}
+		if n.data != nil {
+			errs = append(errs, n.data.close())
 		}
 		if n.mesh != nil {
 			errs = append(errs, n.mesh.close())

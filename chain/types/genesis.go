@@ -321,3 +321,7 @@ func (v Validator) IdentityKey() (crypto.PubKey, error) {
 	}
 	return key, nil
 }
+
+// MeshName is what protocols, topics and signatures of the mesh are named after: two networks
+// with one name but different genesis files never talk.
+func MeshName(network string, chain hash.Hash) string { return network + "-" + chain.Short() }

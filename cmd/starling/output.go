@@ -171,3 +171,6 @@ func (a *app) ago(t time.Time) string {
 
 // short shows the beginning of a hash.
 func short(s string) string { return s[:min(12, len(s))] }
+
+// size is a number of bytes for people.
+func size(n int64) string { return humanize.IBytes(uint64(max(n, 0))) }

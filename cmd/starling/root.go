@@ -49,6 +49,7 @@ func newRoot(a *app) *cobra.Command {
 		newWalletCmd(a),
 		newStakeCmd(a),
 		newEpochCmd(a),
+		newDHTCmd(a),
 		newLightCmd(a),
 		newPeersCmd(a),
 		newEventsCmd(a),

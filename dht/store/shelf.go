@@ -167,6 +167,9 @@ func (s *Shelf) Add(now time.Time, items []*Item) (fresh int, err error) {
 		if ok {
 			fresh++
 		}
+		if it.Header != nil && err != nil && !errors.Is(err, ErrStale) {
+			return fresh, err // the part is refused with it
+		}
 		if it.Header == nil || len(items) == 1 || !errors.Is(err, ErrStale) {
 			errs = append(errs, err)
 		}

@@ -10,16 +10,28 @@ import (
 	"github.com/starlingmesh/starling/chain/types"
 	"github.com/starlingmesh/starling/crypto/hash"
 	"github.com/starlingmesh/starling/crypto/poh"
+	"github.com/starlingmesh/starling/dht"
+	"github.com/starlingmesh/starling/dht/ring"
+	"github.com/starlingmesh/starling/dht/store/driver"
 	"github.com/starlingmesh/starling/node/events"
 )
 
 // Backend is what the API shows. All methods are called concurrently and must
-// not wait for the network, except Wait.
+// not wait for the network, except Wait and those of Data.
 type Backend interface {
 	Node
 	Ledger
 	Staking
 	Submitter
+	// Data is where nodes keep data for each other.
+	Data() Data
+}
+
+// Data reads and writes the records of the DHT. Unlike the rest it waits for the network.
+type Data interface {
+	dht.Holders
+	Lookup(ctx context.Context, key ring.ID, paths int) (ring.Found, error)
+	Status() driver.Status
 }
 
 // Node tells how the node is doing.

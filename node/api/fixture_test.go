@@ -21,6 +21,7 @@ import (
 	"github.com/starlingmesh/starling/chain/types"
 	"github.com/starlingmesh/starling/crypto/bls"
 	"github.com/starlingmesh/starling/crypto/hash"
+	"github.com/starlingmesh/starling/dht/store/storetest"
 	"github.com/starlingmesh/starling/node/config"
 	"github.com/starlingmesh/starling/node/events"
 )
@@ -40,7 +41,10 @@ type fake struct {
 	changed chan struct{}
 	refuse  error
 	crash   bool
+	data    *storetest.Alone
 }
+
+func (f *fake) Data() Data { return f.data }
 
 type fakeSigner struct{}
 
@@ -65,7 +69,7 @@ func newFake(t *testing.T) *fake {
 			},
 		},
 		hub: events.NewHub(64), health: Health{Live: true, Ready: true},
-		txs: map[hash.Hash]TxRecord{}, changed: make(chan struct{}),
+		txs: map[hash.Hash]TxRecord{}, changed: make(chan struct{}), data: storetest.New("testnet"),
 	}
 	f.genesis.Params.EpochBlocks = 10
 	f.blocks = []*types.Block{f.genesis.Block()}

@@ -28,6 +28,7 @@ func (s *Server) routes() http.Handler {
 	s.stakeRoutes(api)
 	s.txRoutes(api)
 	s.eventRoutes(api)
+	s.dataRoutes(api)
 	schemas := api.OpenAPI().Components.Schemas.Map()
 	delete(schemas, "ErrorModel") // huma's own; answers use Problem
 	delete(schemas, "ErrorDetail")
@@ -47,7 +48,7 @@ func (s *Server) routes() http.Handler {
 // elsewhere answers for paths and methods that do not exist.
 func elsewhere(mux *http.ServeMux) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		for _, method := range []string{http.MethodGet, http.MethodPost} {
+		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut} {
 			other := r.Clone(r.Context())
 			other.Method = method
 			if _, pattern := mux.Handler(other); pattern != "/" && method != r.Method {

@@ -18,6 +18,7 @@ type Config struct {
 	API       API       `koanf:"api" doc:"the HTTP API"`
 	Admin     Admin     `koanf:"admin" doc:"profiling, for the operator alone"`
 	Turbine   Turbine   `koanf:"turbine" doc:"how large blocks and batches travel"`
+	DHT       DHT       `koanf:"dht" doc:"data that nodes keep for each other"`
 	Mempool   Mempool   `koanf:"mempool" doc:"transactions that wait for a block"`
 	Consensus Consensus `koanf:"consensus" doc:"taking part in decisions"`
 	Store     Store     `koanf:"store" doc:"what is kept on disk"`
@@ -53,6 +54,14 @@ type Turbine struct {
 	MinBytes  int64 `koanf:"min_bytes" doc:"blocks and batches of at least so many bytes go by trees of relays as erasure-coded shreds; smaller ones are gossiped whole"`
 	Uplink    int   `koanf:"uplink_mbit" doc:"what this node can send, in Mbit/s; shreds are paced to stay below it. 0 is unknown, and QUIC finds out"`
 	MaxMemory int64 `koanf:"max_memory_bytes" doc:"most bytes of payloads on their way, each epoch for itself"`
+}
+
+// DHT says what the node keeps for others.
+type DHT struct {
+	Hold       bool  `koanf:"hold" doc:"take part in the ring and hold records for others; without it the node still reads and writes"`
+	MaxBytes   int64 `koanf:"max_bytes" doc:"most bytes of records that are held"`
+	OwnerBytes int64 `koanf:"owner_bytes" doc:"most of them that one owner may take"`
+	RepairRate int   `koanf:"repair_bytes_per_second" doc:"most that is copied to other holders, when some fail or come"`
 }
 
 // Mempool bounds what waits.

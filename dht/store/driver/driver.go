@@ -205,14 +205,14 @@ func (d *Driver) look() {
 
 // Get reads a record from want of its holders; 0 is a majority. See [store.Core.Get] for
 // errors.
-func (d *Driver) Get(ctx context.Context, key ring.ID, want int) (store.Read, error) {
+func (d *Driver) Get(ctx context.Context, ref store.Ref, want int) (store.Read, error) {
 	type result struct {
 		store.Read
 		error
 	}
 	out := make(chan result, 1)
 	d.do(func(c *store.Core, _ time.Time) {
-		c.Get(key, want, func(r store.Read, err error) { out <- result{r, err} })
+		c.Get(ref.Key(), want, func(r store.Read, err error) { out <- result{r, err} })
 	})
 	select {
 	case r := <-out:
@@ -224,7 +224,8 @@ func (d *Driver) Get(ctx context.Context, key ring.ID, want int) (store.Read, er
 
 // Local reads what this node holds of a record itself, without asking anybody: perhaps an
 // earlier value.
-func (d *Driver) Local(key ring.ID) (r store.Read, err error) {
+func (d *Driver) Local(ref store.Ref) (r store.Read, err error) {
+	key := ref.Key()
 	d.do(func(c *store.Core, now time.Time) {
 		r.Items, r.Digest = c.Shelf().Items(now, key), c.Shelf().Digest(now, key)
 	})
@@ -236,13 +237,13 @@ func (d *Driver) Local(key ring.ID) (r store.Read, err error) {
 
 // Put gives items of one record to want of its holders; 0 is a majority. See [store.Core.Put]
 // for errors.
-func (d *Driver) Put(ctx context.Context, items []*store.Item, want int) (store.Written, error) {
+func (d *Driver) Put(ctx context.Context, ref store.Ref, items []*store.Item, want int) (store.Written, error) {
 	for _, it := range items {
 		if err := d.verifier.Verify(it); err != nil {
 			return store.Written{}, err
 		}
-		if it.Key() != items[0].Key() {
-			return store.Written{}, fmt.Errorf("items of two records: %w", store.ErrItem)
+		if it.Key() != ref.Key() {
+			return store.Written{}, fmt.Errorf("an item of another record than %q: %w", ref.Name, store.ErrItem)
 		}
 	}
 	if len(items) == 0 {
@@ -265,7 +266,8 @@ func (d *Driver) Put(ctx context.Context, items []*store.Item, want int) (store.
 }
 
 // Watch waits until a record may have changed from what the caller has, or ctx ends.
-func (d *Driver) Watch(ctx context.Context, key ring.ID, have hash.Hash) error {
+func (d *Driver) Watch(ctx context.Context, ref store.Ref, have hash.Hash) error {
+	key := ref.Key()
 	changed := make(chan struct{}, 1)
 	var number int
 	d.do(func(c *store.Core, _ time.Time) {

@@ -38,7 +38,7 @@ func TestStaleWritesAreRefused(t *testing.T) {
 	early, err := a.Create(time.Now(), ref, store.Spec{Kind: crdt.Register, Work: 8}, nil, store.Write([]byte("early")))
 	require.NoError(t, err)
 	put(t, seats[1], a, "name", []byte("late"))
-	_, err = seats[2].Put(t.Context(), early, 0)
+	_, err = seats[2].Put(t.Context(), ref, early, 0)
 	require.ErrorIs(t, err, store.ErrStale)
 	value, err := get(t, seats[3], a.Owner(), "name")
 	require.NoError(t, err)
@@ -56,7 +56,7 @@ func TestForgedItemsReachNobody(t *testing.T) {
 	forged.Sig[5] ^= 1
 	bad, err := store.DecodeItem(store.Reencode(&forged))
 	require.NoError(t, err)
-	_, err = seats[0].Put(t.Context(), []*store.Item{bad}, 0)
+	_, err = seats[0].Put(t.Context(), ref, []*store.Item{bad}, 0)
 	require.ErrorIs(t, err, store.ErrForged, "not even sent")
 	// One that does not look for itself.
 	seats[1].talk.Call(seats[0].host.ID(), &store.Request{Put: []*store.Item{bad}}, func(r *store.Response, err error) {
@@ -66,13 +66,13 @@ func TestForgedItemsReachNobody(t *testing.T) {
 	require.Eventually(t, func() bool { return seats[0].Status().Forged > 0 && seats[0].host.Score(seats[1].host.ID()) > 0 }, 5*time.Second, time.Millisecond)
 	// Somebody else's part.
 	put(t, seats[0], a, "name", []byte("mine"))
-	r, err := seats[2].Get(t.Context(), ref.Key(), 0)
+	r, err := seats[2].Get(t.Context(), ref, 0)
 	require.NoError(t, err)
 	rec, err := store.Open(ref, r.Items, nil)
 	require.NoError(t, err)
 	theirs, err := b.Update(time.Now(), rec, store.Write([]byte("theirs")))
 	require.NoError(t, err)
-	_, err = seats[2].Put(t.Context(), theirs, 0)
+	_, err = seats[2].Put(t.Context(), ref, theirs, 0)
 	require.ErrorIs(t, err, store.ErrNotWriter)
 }
 
@@ -81,10 +81,10 @@ func TestWatchersLearnOfChanges(t *testing.T) {
 	a := author(t)
 	put(t, seats[0], a, "name", []byte("one"))
 	ref := store.Ref{Owner: a.Owner(), Name: "name"}
-	r, err := seats[5].Get(t.Context(), ref.Key(), 0)
+	r, err := seats[5].Get(t.Context(), ref, 0)
 	require.NoError(t, err)
 	told := make(chan error, 1)
-	go func() { told <- seats[5].Watch(t.Context(), ref.Key(), r.Digest) }()
+	go func() { told <- seats[5].Watch(t.Context(), ref, r.Digest) }()
 	select {
 	case err := <-told:
 		require.FailNow(t, "nothing has changed", err)
@@ -95,10 +95,10 @@ func TestWatchersLearnOfChanges(t *testing.T) {
 	value, err := get(t, seats[5], a.Owner(), "name")
 	require.NoError(t, err)
 	require.Equal(t, "two", string(value))
-	require.NoError(t, seats[6].Watch(t.Context(), ref.Key(), hash.Hash{}), "it is another one already")
+	require.NoError(t, seats[6].Watch(t.Context(), ref, hash.Hash{}), "it is another one already")
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	require.ErrorIs(t, seats[5].Watch(ctx, store.Ref{Owner: a.Owner(), Name: "other"}.Key(), hash.Hash{}), context.DeadlineExceeded)
+	require.ErrorIs(t, seats[5].Watch(ctx, store.Ref{Owner: a.Owner(), Name: "other"}, hash.Hash{}), context.DeadlineExceeded)
 }
 
 // Bits that flip on a disk are noticed, and the item is brought again.

@@ -102,7 +102,7 @@ func put(tb testing.TB, s *seat, a *store.Author, name string, value []byte) {
 	ref := store.Ref{Owner: a.Owner(), Name: name}
 	items, err := a.Create(time.Now(), ref, store.Spec{Kind: crdt.Register, Work: 8}, nil, store.Write(value))
 	require.NoError(tb, err)
-	_, err = s.Put(tb.Context(), items, 0)
+	_, err = s.Put(tb.Context(), ref, items, 0)
 	require.NoError(tb, err)
 }
 
@@ -110,7 +110,7 @@ func put(tb testing.TB, s *seat, a *store.Author, name string, value []byte) {
 func get(tb testing.TB, s *seat, owner store.Owner, name string) ([]byte, error) {
 	tb.Helper()
 	ref := store.Ref{Owner: owner, Name: name}
-	r, err := s.Get(tb.Context(), ref.Key(), 0)
+	r, err := s.Get(tb.Context(), ref, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -25,6 +25,7 @@ import (
 	"github.com/starlingmesh/starling/chain/types"
 	"github.com/starlingmesh/starling/crypto/bls"
 	"github.com/starlingmesh/starling/crypto/hash"
+	"github.com/starlingmesh/starling/dht/store/storetest"
 	"github.com/starlingmesh/starling/node/api"
 	"github.com/starlingmesh/starling/node/config"
 	"github.com/starlingmesh/starling/node/events"
@@ -49,6 +50,7 @@ type Chain struct {
 	txs     map[hash.Hash]api.TxRecord
 	waiting []*types.Tx
 	changed chan struct{} // closed when txs changes
+	data    *storetest.Alone
 }
 
 // memory is the state.
@@ -92,6 +94,7 @@ func New(funds map[types.Address]types.Drops) *Chain {
 	if err := g.Validate(); err != nil {
 		panic(err) // a mistake in the test
 	}
+	c.data = storetest.New(types.MeshName(g.Network, g.ChainID()))
 	changes, err := c.ledger.GenesisChanges()
 	if err != nil {
 		panic(err)
@@ -232,6 +235,9 @@ func (c *Chain) decide() {
 
 // Turbine implements api.Node: nothing travels.
 func (c *Chain) Turbine() api.Turbine { return api.Turbine{} }
+
+// Data implements api.Backend.
+func (c *Chain) Data() api.Data { return c.data }
 
 // TurbineSlot implements api.Node.
 func (c *Chain) TurbineSlot(uint64) []api.TurbineReceipt { return nil }
