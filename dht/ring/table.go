@@ -9,7 +9,7 @@ import (
 // Defaults of a [Table].
 const (
 	// DefaultFingers is how many peers are kept of each distance.
-	DefaultFingers = 24
+	DefaultFingers = 32
 	// shunned is how long somebody who did not answer is not heard of again.
 	shunned = 30 * time.Second
 	// groupShare is the part of a bucket that peers of one group of addresses may take.

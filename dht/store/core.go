@@ -189,6 +189,7 @@ func (c *Core) serve(from ring.Peer, req *Request) *Response {
 			r.Digest = c.shelf.Digest(c.now, req.Put[0].key)
 		}
 	case len(req.Spans) > 0:
+		r.Settled = c.keeper.had(req.Spans[0].Arc)
 		for _, s := range req.Spans {
 			r.Differ = append(r.Differ, c.shelf.differ(s))
 		}

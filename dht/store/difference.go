@@ -60,24 +60,28 @@ type comparing struct {
 	early []*Item // parts that came before their header
 
 	giveOnly bool
+	whole    bool // the other holds all of the arc, as it says
 	rounds   int
-	done     func(error)
+	done     func(whole bool, err error)
 }
 
 // maxRounds bounds a comparison with somebody who never agrees.
 const maxRounds = 16
 
-// compare makes this core and another member hold the same on an arc.
-func (c *Core) compare(with ring.Peer, a Arc, done func(error)) { c.exchange(with, a, false, done) }
+// compare makes this core and another member hold the same on an arc, and tells whether the
+// other holds all of it, as it says.
+func (c *Core) compare(with ring.Peer, a Arc, done func(whole bool, err error)) {
+	c.exchange(with, a, false, done)
+}
 
 // exchange is compare, or gives without taking.
-func (c *Core) exchange(with ring.Peer, a Arc, giveOnly bool, done func(error)) {
+func (c *Core) exchange(with ring.Peer, a Arc, giveOnly bool, done func(whole bool, err error)) {
 	c.Count.Syncs++
-	x := &comparing{c: c, with: with, giveOnly: giveOnly, done: func(err error) {
+	x := &comparing{c: c, with: with, giveOnly: giveOnly, done: func(whole bool, err error) {
 		if err != nil {
 			c.Count.Failed++
 		}
-		done(err)
+		done(whole, err)
 	}}
 	x.ask([]Span{{Arc: a, Sum: c.shelf.Sum(a)}})
 }
@@ -93,8 +97,11 @@ func (x *comparing) ask(spans []Span) {
 	now, later := spans[:min(len(spans), spansAtOnce)], spans[min(len(spans), spansAtOnce):]
 	x.c.call(x.with, &Request{Spans: now}, func(r *Response, err error) {
 		if err != nil || len(r.Differ) != len(now) {
-			x.done(orRefused(err))
+			x.done(false, orRefused(err))
 			return
+		}
+		if x.rounds == 1 {
+			x.whole = r.Settled
 		}
 		for i, d := range r.Differ {
 			switch {
@@ -154,7 +161,7 @@ func (x *comparing) fetch() {
 	asked := x.need[:min(len(x.need), batch)]
 	x.c.call(x.with, &Request{Fetch: asked}, func(r *Response, err error) {
 		if err != nil {
-			x.done(err)
+			x.done(x.whole, err)
 			return
 		}
 		got := map[hash.Hash]bool{}
@@ -191,7 +198,7 @@ func (c *Core) arrived(items []*Item) (early []*Item) {
 // push gives what the other lacks, as far as it is still there, at no more than the rate.
 func (x *comparing) push() {
 	if len(x.give) == 0 {
-		x.done(nil)
+		x.done(x.whole, nil)
 		return
 	}
 	if !x.c.keeper.mayMove() {
@@ -222,7 +229,7 @@ func (x *comparing) push() {
 	x.c.Count.MovedBytes += uint64(size)
 	x.c.call(x.with, &Request{Push: sorted(items)}, func(_ *Response, err error) {
 		if err != nil {
-			x.done(err)
+			x.done(x.whole, err)
 			return
 		}
 		x.push()

@@ -10,7 +10,7 @@ import (
 
 // keeper sees that what a core should hold it holds, and that others hold what they should.
 //
-// A member that has come fetches what it must hold from its neighbours. From then on every
+// A member that has come fetches what it must hold from those that held it. From then on every
 // primary compares the records of its arc with each of their other holders, now and then and
 // soon after these have changed. Records that others are to hold now are shown to their
 // primary before they are dropped.
@@ -25,6 +25,7 @@ type keeper struct {
 	next     struct{ look, expire, surplus time.Time }
 	settling bool
 	have     ring.ID // what is held whole is the arc from here to the own place
+	once     ring.ID // and this once was, and was not dropped since
 	tries    int
 	budget   float64 // bytes that may be moved
 	at       time.Time
@@ -75,13 +76,12 @@ func (k *keeper) tick() {
 	}
 }
 
-// settle fetches what the core must hold: from its successor what it held for the arcs before,
-// and from its predecessor what is the farthest.
+// settle fetches what the core must hold from those that held it so far.
 func (k *keeper) settle(s ring.State) {
 	c := k.c
 	before := c.preceding()
 	if len(s.Successors) == 0 && len(before) == 0 {
-		k.settled, k.have = true, c.self.ID // alone
+		k.settled, k.have, k.once = true, c.self.ID, c.self.ID // alone
 		return
 	}
 	// Those before are not known at once.
@@ -91,25 +91,67 @@ func (k *keeper) settle(s ring.State) {
 	k.settling = true
 	k.tries++
 	from := k.from()
-	arcs := []struct {
-		with ring.Peer
-		arc  Arc
-	}{{s.Successors[min(k.tries-1, len(s.Successors)-1)], Arc{From: s.Predecessor.ID, To: c.self.ID}}, {s.Predecessor, Arc{From: from, To: s.Predecessor.ID}}}
-	if from == c.self.ID || from == s.Predecessor.ID {
-		arcs = arcs[:1]
-		arcs[0].arc = Arc{From: c.self.ID, To: c.self.ID}
+	k.fetch(k.arcs(s, before), func(ok bool) {
+		k.settling = false
+		if ok || k.tries >= 2*c.cfg.Replicas {
+			k.settled, k.have, k.once = true, from, from
+		}
+	})
+}
+
+// sourced is an arc and who may hold all of it, the likeliest first.
+type sourced struct {
+	arc  Arc
+	from []ring.Peer
+}
+
+// arcs lists what the core must hold, the own arc first: each arc is held by its primary and
+// those that follow.
+func (k *keeper) arcs(s ring.State, before []ring.Peer) (out []sourced) {
+	c := k.c
+	if len(before) < c.cfg.Replicas { // everything
+		return []sourced{{Arc{From: c.self.ID, To: c.self.ID}, slices.Concat(s.Successors, before)}}
 	}
-	var errs []error
-	left := len(arcs)
-	for _, a := range arcs {
-		c.compare(a.with, a.arc, func(err error) {
-			errs = append(errs, err)
-			if left--; left == 0 {
-				k.settling = false
-				k.settled, k.have = errors.Join(errs...) == nil || k.tries >= 2*c.cfg.Replicas, from
+	last := c.self.ID
+	for i, p := range before[:c.cfg.Replicas] {
+		var from []ring.Peer
+		for j := i - 1; j >= 0; j-- {
+			from = append(from, before[j])
+		}
+		out = append(out, sourced{Arc{From: p.ID, To: last}, append(from, s.Successors...)})
+		last = p.ID
+	}
+	return out
+}
+
+// fetch compares arcs with their holders until one of each holds all of it. Where nobody does,
+// as in a ring that is new, it is enough that all were heard.
+func (k *keeper) fetch(arcs []sourced, done func(ok bool)) {
+	if len(arcs) == 0 {
+		done(true)
+		return
+	}
+	var failed bool
+	var try func(from []ring.Peer)
+	try = func(from []ring.Peer) {
+		if len(from) == 0 {
+			if failed {
+				done(false)
+				return
 			}
+			k.fetch(arcs[1:], done)
+			return
+		}
+		k.c.compare(from[0], arcs[0].arc, func(whole bool, err error) {
+			failed = failed || err != nil
+			if whole && err == nil {
+				k.fetch(arcs[1:], done)
+				return
+			}
+			try(from[1:])
 		})
 	}
+	try(arcs[0].from)
 }
 
 // from is where the arc begins that the core must hold: its own place if that is everything.
@@ -125,8 +167,16 @@ func (k *keeper) whole(key ring.ID) bool {
 	return k.settled && Arc{From: k.have, To: k.c.self.ID}.Has(key)
 }
 
-// widen fetches what the core must hold besides, as others have gone, from who comes last of
-// those that hold it.
+// had reports whether the core held all of an arc at some time and has not dropped it since.
+func (k *keeper) had(a Arc) bool {
+	if !k.settled || k.once == k.c.self.ID {
+		return k.settled
+	}
+	from, to, end := ring.Distance(k.once, a.From), ring.Distance(k.once, a.To), ring.Distance(k.once, k.c.self.ID)
+	return !lessID(to, from) && !lessID(end, to) && a.From != a.To
+}
+
+// widen fetches what the core must hold besides, as others have gone.
 func (k *keeper) widen() {
 	c, from := k.c, k.from()
 	held := Arc{From: k.have, To: c.self.ID}
@@ -137,25 +187,21 @@ func (k *keeper) widen() {
 		k.have = from // less than before
 		return
 	}
-	with := c.self
-	for _, p := range c.preceding() {
-		if !(Arc{From: p.ID, To: c.self.ID}).Has(k.have) {
-			with = p // at or after what is held: it holds what comes before
+	var more []sourced
+	for _, a := range k.arcs(c.member.Core().State(), c.preceding()) {
+		if !held.Has(a.arc.To) || !held.Has(a.arc.From) && a.arc.From != k.have {
+			more = append(more, a)
 		}
-	}
-	if with == c.self {
-		s := c.member.Core().State()
-		if len(s.Successors) == 0 {
-			k.have = from
-			return
-		}
-		with = s.Successors[0]
 	}
 	k.settling = true
-	c.compare(with, Arc{From: from, To: k.have}, func(err error) {
+	k.fetch(more, func(ok bool) {
 		k.settling = false
-		if err == nil && k.from() == from {
-			k.have = from
+		if !ok || k.from() != from {
+			return
+		}
+		k.have = from
+		if !(Arc{From: k.once, To: c.self.ID}).Has(from) || from == c.self.ID {
+			k.once = from
 		}
 	})
 }
@@ -187,7 +233,7 @@ func (k *keeper) share(s ring.State) {
 		}
 		k.synced[p] = synced{own.From, c.now}
 		k.busy++
-		c.compare(p, own, func(err error) {
+		c.compare(p, own, func(_ bool, err error) {
 			k.busy--
 			if err != nil {
 				delete(k.synced, p)
@@ -224,6 +270,9 @@ func (k *keeper) clear() {
 			delete(k.beyond, key)
 		}
 	}
+	if len(here) == 0 {
+		k.once = k.have
+	}
 	if len(due) > 0 && k.busy < comparisonsAtOnce {
 		k.busy++
 		slices.SortFunc(due, func(a, b ring.ID) int { return slices.Compare(a[:], b[:]) })
@@ -240,7 +289,7 @@ func (k *keeper) handOver(key ring.ID, due []ring.ID) {
 			return
 		}
 		arc := Arc{From: f.State.Predecessor.ID, To: f.Owner.ID}
-		c.exchange(f.Owner, arc, true, func(err error) {
+		c.exchange(f.Owner, arc, true, func(_ bool, err error) {
 			k.busy--
 			if err != nil {
 				return
@@ -296,7 +345,7 @@ func (c *Core) Leave(now time.Time, done func(error)) {
 
 // give hands an arc to the first of some members that takes it.
 func (c *Core) give(to []ring.Peer, a Arc, done func(error)) {
-	c.exchange(to[0], a, true, func(err error) {
+	c.exchange(to[0], a, true, func(_ bool, err error) {
 		if err != nil && len(to) > 1 {
 			c.give(to[1:], a, done)
 			return

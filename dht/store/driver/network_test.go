@@ -80,7 +80,7 @@ func whole(tb testing.TB, seats []*seat) {
 	var lacks string
 	require.Eventually(tb, func() bool {
 		for i, s := range seats {
-			if st := s.Status(); !st.Settled || len(st.State.Successors) != min(len(seats)-1, 8) || st.Known < len(seats)-1 {
+			if st := s.Status(); !st.Settled || len(st.State.Successors) != min(len(seats)-1, max(8, s.cfg.Core.Replicas)) || st.Known < len(seats)-1 {
 				lacks = fmt.Sprintf("node %d: member %t, settled %t, %d successors, predecessor %t, %d known", i, st.Member, st.Settled, len(st.State.Successors), st.State.Predecessor.Name != "", st.Known)
 				return false
 			}
