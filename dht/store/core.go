@@ -61,6 +61,7 @@ type Core struct {
 	now    time.Time
 	keeper keeper
 	slow   []*reading // that are under way, for hedging
+	tardy  []*writing // that are under way
 	again  []retry
 	watch  watchers
 	// Count is what happened so far.

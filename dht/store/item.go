@@ -100,6 +100,7 @@ type Item struct {
 	Other  hash.Hash // of what one signature covers besides; zero if nothing
 	Sig    []byte
 
+	made bool // here: nobody else can have changed it
 	raw  []byte
 	body hash.Hash // of the header or part
 	id   hash.Hash
@@ -276,10 +277,16 @@ func (n Network) Sign(key keys.PrivateKey, h *Header, p *Part) ([]*Item, error) 
 			continue
 		}
 		w.Signer, w.Sig = signer, sig
-		it, err := DecodeItem(canon.MustMarshal(w))
-		if err != nil {
-			return nil, err
+		it := &Item{Signer: signer, Other: w.Other, Sig: sig, made: true, raw: canon.MustMarshal(w)}
+		if w.IsPart {
+			it.Part, it.body = p, part
+		} else {
+			it.Header, it.body = h, head
 		}
+		if err := it.check(); err != nil {
+			return nil, fmt.Errorf("sign a record: %w: %w", ErrItem, err)
+		}
+		it.settle()
 		out = append(out, it)
 	}
 	return out, nil

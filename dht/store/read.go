@@ -263,7 +263,7 @@ func (r *reading) repair(p ring.Peer, a *Response, items []*Item) {
 	}
 }
 
-// hedge asks everybody where a read takes long.
+// hedge asks everybody where a read or a write takes long.
 func (c *Core) hedge() {
 	c.slow = slices.DeleteFunc(c.slow, func(r *reading) bool {
 		if r.done == nil || r.wide {
@@ -274,6 +274,13 @@ func (c *Core) hedge() {
 		}
 		r.widen()
 		return true
+	})
+	c.tardy = slices.DeleteFunc(c.tardy, func(w *writing) bool {
+		slow := c.now.Sub(w.began) >= c.cfg.Hedge/8
+		if len(w.rest) > 0 && slow {
+			w.others()
+		}
+		return len(w.rest) == 0
 	})
 }
 

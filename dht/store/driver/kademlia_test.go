@@ -167,13 +167,10 @@ func measure(tb testing.TB, fresh func() contender) (out race) {
 	out.killed50 = die(c, .5)
 	c = fresh()
 	fill(tb, c, r)
-	for range 4 {
-		nodes := c.alive()[:*kadHosts/4] // the oldest
-		for _, n := range nodes {
-			c.kill(n)
-			c.add()
-		}
-		time.Sleep(3 * time.Second) // both may look after what they hold
+	for range *kadHosts {
+		c.kill(c.alive()[0]) // the oldest
+		c.add()
+		time.Sleep(700 * time.Millisecond) // both may look after what they hold
 	}
 	out.turnover = found(tb, c, r)
 	return out
@@ -209,12 +206,15 @@ func (o *ours) config() Config {
 
 func (o *ours) put(ctx context.Context, node int, name string, value []byte) error {
 	ref := store.Ref{Owner: o.a.Owner(), Name: name}
-	items, err := o.a.Create(time.Now(), ref, store.Spec{Kind: crdt.Register, Work: 10}, nil, store.Write(value))
-	if err != nil {
-		return err
+	for work := 8; ; work++ {
+		items, err := o.a.Create(time.Now(), ref, store.Spec{Kind: crdt.Register, Work: work}, nil, store.Write(value))
+		if err != nil {
+			return err
+		}
+		if _, err = o.seats[node].Put(ctx, ref, items, 0); !errors.Is(err, store.ErrWork) {
+			return err
+		}
 	}
-	_, err = o.seats[node].Put(ctx, ref, items, 0)
-	return err
 }
 
 func (o *ours) get(ctx context.Context, node int, name string) ([]byte, error) {
@@ -413,4 +413,28 @@ func BenchmarkAgainstKademlia(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkOurs measures single operations, for profiles.
+func BenchmarkOurs(b *testing.B) {
+	o := newOurs(b, store.DefaultReplicas).(*ours)
+	i := 0
+	b.Run("put", func(b *testing.B) {
+		for b.Loop() {
+			if i++; i%100 == 0 {
+				o.a = author(b) // so that each record takes the least work
+			}
+			require.NoError(b, o.put(b.Context(), i%*kadHosts, name(i), valueOf(i)))
+		}
+	})
+	b.Run("get", func(b *testing.B) {
+		for i := range 51 {
+			require.NoError(b, o.put(b.Context(), 0, name(i), valueOf(i)))
+		}
+		for b.Loop() {
+			_, err := o.get(b.Context(), i%*kadHosts, name(1+i%50))
+			require.NoError(b, err)
+			i++
+		}
+	})
 }
