@@ -17,7 +17,7 @@ import (
 func newTestnetCmd(a *app) *cobra.Command {
 	return group("testnet", "run whole networks on this machine",
 		"  starling testnet up\n  starling testnet up --nodes 7 --load 100 --for 60s\n  starling testnet chaos --kills 50 --seed 1",
-		newTestnetUpCmd(a), newTestnetChaosCmd(a))
+		newTestnetUpCmd(a), newTestnetChaosCmd(a), newTestnetDataCmd(a))
 }
 
 const defaultTestnetDir = "starling-testnet"
@@ -107,6 +107,42 @@ again. At the end the disks are audited as by testnet up.`,
 	cmd.Flags().DurationVar(&c.Down, "down", 1500*time.Millisecond, "how long they are down, at most")
 	cmd.Flags().IntVar(&c.Kills, "kills", 50, "how many kills")
 	cmd.Flags().Uint64Var(&c.Seed, "seed", uint64(time.Now().UnixNano()), "decides who is killed and when")
+	return cmd
+}
+
+func newTestnetDataCmd(a *app) *cobra.Command {
+	d := testnet.Data{Options: testnet.Options{Processes: true}}
+	var l linkFlags
+	cmd := &cobra.Command{
+		Use:   "data",
+		Short: "read and write records of the DHT, kill nodes in the middle, and check that nothing is lost",
+		Long: `Runs a network of processes, reads and writes records of the DHT through all of
+them, and kills some nodes at once with -9 in the middle. In the end every record
+must have the newest value of which a write was acknowledged. Of killed nodes
+that stay down the data is with others as long as not all holders of a record,
+which follow each other in the ring, were among them.`,
+		Example: "  starling testnet data --nodes 24 --for 120s\n  starling testnet data --nodes 12 --kill 4 --stay-down --seed 7",
+		Args:    exactly(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := a.completeTestnet(&d.Options, l); err != nil {
+				return err
+			}
+			if err := d.Validate(); err != nil {
+				return &usageError{err}
+			}
+			_, err := testnet.RunData(cmd.Context(), d)
+			return err
+		},
+	}
+	testnetFlags(cmd, &d.Options, &l)
+	d.Nodes, d.Dir = 24, "starling-data"
+	cmd.Flags().Lookup("nodes").DefValue, cmd.Flags().Lookup("dir").DefValue = "24", d.Dir
+	cmd.Flags().DurationVar(&d.For, "for", 2*time.Minute, "how long to read and write")
+	cmd.Flags().IntVar(&d.Rate, "rate", 200, "reads and writes a second, half of each")
+	cmd.Flags().IntVar(&d.Bytes, "bytes", 256, "size of a value")
+	cmd.Flags().IntVar(&d.Kill, "kill", -1, "how many nodes are killed; -1 is a third")
+	cmd.Flags().BoolVar(&d.Stay, "stay-down", false, "leave them down; else they come back after a quarter of the time")
+	cmd.Flags().Uint64Var(&d.Seed, "seed", uint64(time.Now().UnixNano()), "decides who is killed, and the load")
 	return cmd
 }
 
