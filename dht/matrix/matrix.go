@@ -240,4 +240,3 @@ func cellsOf(s *crdt.State, block, from, to Place) (out []Cell) {
 	}
 	return out
 }
-

@@ -17,6 +17,7 @@ import (
 type keeper struct {
 	c        *Core
 	settled  bool
+	alone    bool                  // settled as a ring of one
 	busy     int                   // comparisons under way
 	synced   map[ring.Peer]synced  // with each holder of the own arc
 	seen     []ring.Peer           // the neighbours at the last look
@@ -60,6 +61,10 @@ func (k *keeper) tick() {
 	if !slices.Equal(seen, k.seen) {
 		k.seen, k.changed = seen, c.now
 	}
+	if k.alone && len(s.Successors) > 0 {
+		// Others have been found, who may know what has happened meanwhile.
+		k.settled, k.alone, k.tries = false, false, 0
+	}
 	if !k.settled {
 		k.settle(s)
 	} else {
@@ -81,7 +86,7 @@ func (k *keeper) settle(s ring.State) {
 	c := k.c
 	before := c.preceding()
 	if len(s.Successors) == 0 && len(before) == 0 {
-		k.settled, k.have, k.once = true, c.self.ID, c.self.ID // alone
+		k.settled, k.alone, k.have, k.once = true, true, c.self.ID, c.self.ID
 		return
 	}
 	// Those before are not known at once.

@@ -49,7 +49,9 @@ func openOn(tb testing.TB, s *Shelf, now time.Time, ref Ref) *Record {
 }
 
 func add(element string) Change {
-	return func(s *crdt.State, w crdt.Writer, now time.Time) (*crdt.State, error) { return s.Add(w, now, nil, []byte(element)) }
+	return func(s *crdt.State, w crdt.Writer, now time.Time) (*crdt.State, error) {
+		return s.Add(w, now, nil, []byte(element))
+	}
 }
 
 // update changes a record as an author sees it on one shelf, and puts the part there.

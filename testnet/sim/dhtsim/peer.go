@@ -71,11 +71,16 @@ func (p *Peer) Call(to ring.Peer, req *store.Request, done func(*store.Response,
 	other := w.peers[to]
 	w.send(p, other, func() func() {
 		resp := other.Core.Serve(w.Now(), p.Self, req)
-		if w.Weigh {
-			w.Bytes += int64(len(canon.MustMarshal(req)) + len(canon.MustMarshal(resp)))
+		if len(req.Fetch)+len(req.Push) > 0 || len(req.Spans) > 0 && !equal(resp) {
+			w.Moved += int64(len(canon.MustMarshal(req)) + len(canon.MustMarshal(resp)))
 		}
 		return func() { p.Core.At(w.Now()); done(resp, nil) }
 	}, func() { p.Core.At(w.Now()); done(nil, errSilent) })
+}
+
+// equal reports whether all spans of an answer are the same.
+func equal(r *store.Response) bool {
+	return !slices.ContainsFunc(r.Differ, func(d store.Difference) bool { return !d.Same })
 }
 
 // String names a peer.

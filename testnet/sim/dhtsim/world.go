@@ -31,9 +31,10 @@ type World struct {
 	side  map[ring.Peer]int // of a partition
 	// Asked counts the requests.
 	Asked int
-	// Weigh makes Bytes count the bytes of requests and answers that arrive.
-	Weigh bool
-	Bytes int64
+	// Moved counts the bytes of requests and answers by which members compare what they hold
+	// and exchange what differs. Comparisons of equal sets, of which there is one a minute for
+	// each pair however much they hold, are not in it.
+	Moved int64
 }
 
 // errSilent is what a question to somebody who is gone ends with.
