@@ -1,9 +1,6 @@
 package store
 
-import (
-	"github.com/starlingmesh/starling/crypto/hash"
-	"github.com/starlingmesh/starling/dht/ring"
-)
+import "github.com/starlingmesh/starling/dht/ring"
 
 const (
 	fewItems   = 24 // of an arc, whose hashes are told rather than cut it again
@@ -28,17 +25,17 @@ func (s *Shelf) differ(o Span) Difference {
 	return d
 }
 
-func (s *Shelf) ids(a Arc) []hash.Hash {
-	out := []hash.Hash{}
-	s.index.each(a, func(p place) bool { out = append(out, p.id); return true })
+func (s *Shelf) ids(a Arc) []Short {
+	out := []Short{}
+	s.index.each(a, func(p place) bool { out = append(out, short(p.id)); return true })
 	return out
 }
 
 // fetch reads items, as many as fit an answer.
-func (s *Shelf) fetch(ids []hash.Hash) (out []*Item) {
+func (s *Shelf) fetch(ids []Short) (out []*Item) {
 	size := 0
 	for _, id := range ids {
-		it, err := s.disk.Get(id)
+		it, err := s.disk.Get(s.short[id])
 		if err != nil {
 			continue
 		}
@@ -55,8 +52,8 @@ func (s *Shelf) fetch(ids []hash.Hash) (out []*Item) {
 type comparing struct {
 	c     *Core
 	with  ring.Peer
-	need  []hash.Hash
-	give  []hash.Hash
+	need  []Short
+	give  []Short
 	early []*Item // parts that came before their header
 
 	giveOnly bool
@@ -131,8 +128,8 @@ func orRefused(err error) error {
 }
 
 // differ notes what one of the two lacks on an arc.
-func (x *comparing) differ(a Arc, theirs []hash.Hash) {
-	have := make(map[hash.Hash]bool, len(theirs))
+func (x *comparing) differ(a Arc, theirs []Short) {
+	have := make(map[Short]bool, len(theirs))
 	for _, id := range theirs {
 		have[id] = true
 	}
@@ -164,14 +161,14 @@ func (x *comparing) fetch() {
 			x.done(x.whole, err)
 			return
 		}
-		got := map[hash.Hash]bool{}
+		got := map[Short]bool{}
 		for _, it := range r.Items {
-			got[it.id] = true
+			got[short(it.id)] = true
 			x.c.Count.Fetched++
 		}
 		x.early = x.c.arrived(append(x.early, r.Items...))
 		// Those that the other has lost meanwhile are not asked for again.
-		var left []hash.Hash
+		var left []Short
 		if len(r.Items) > 0 {
 			for _, id := range asked {
 				if !got[id] {
@@ -209,7 +206,7 @@ func (x *comparing) push() {
 	var items []*Item
 	size, taken := 0, 0
 	for _, id := range x.give {
-		it, err := x.c.shelf.disk.Get(id)
+		it, err := x.c.shelf.disk.Get(x.c.shelf.short[id])
 		if size > bytes && (err != nil || it.key != items[len(items)-1].key) {
 			break // between records: parts follow their header
 		}

@@ -16,7 +16,7 @@ type Request struct {
 	Get   *Get
 	Put   []*Item // of one record
 	Spans []Span  // compared with what the other holds
-	Fetch []hash.Hash
+	Fetch []Short
 	Push  []*Item // of any records that the receiver should hold
 	Watch *Watch
 	// Changed says that a record that the receiver watches has changed.
@@ -44,11 +44,16 @@ type Span struct {
 	Sum Sum
 }
 
+// Short is the first half of an item's hash, which stands for it where holders compare.
+type Short [hash.Size / 2]byte
+
+func short(id hash.Hash) Short { return Short(id[:hash.Size/2]) }
+
 // Difference answers a span: the same, all items if they are few, or smaller spans.
 type Difference struct {
 	_      struct{} `cbor:",toarray"`
 	Same   bool
-	IDs    []hash.Hash
+	IDs    []Short
 	Pieces []Span
 }
 

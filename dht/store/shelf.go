@@ -56,6 +56,7 @@ type Shelf struct {
 	index   index
 	records map[ring.ID]*record
 	owners  map[Owner]*usage
+	short   map[Short]hash.Hash
 	bytes   int64
 	clock   crdt.Clock
 	// Changed, if set, is told the keys of records that have changed.
@@ -92,7 +93,7 @@ type record struct {
 func NewShelf(l Limits, d Disk, have []*Item) *Shelf {
 	l.Bytes, l.OwnerBytes = cmp.Or(l.Bytes, 1<<30), cmp.Or(l.OwnerBytes, 64<<20)
 	l.Work = cmp.Or(l.Work, 8)
-	s := &Shelf{limits: l, disk: d, records: map[ring.ID]*record{}, owners: map[Owner]*usage{}, clock: crdt.Clock{Drift: l.Drift}}
+	s := &Shelf{limits: l, disk: d, records: map[ring.ID]*record{}, owners: map[Owner]*usage{}, short: map[Short]hash.Hash{}, clock: crdt.Clock{Drift: l.Drift}}
 	for _, it := range have {
 		s.note(it)
 	}
@@ -134,6 +135,7 @@ func (s *Shelf) note(it *Item) {
 		slices.SortFunc(r.parts, func(a, b *meta) int { return slices.Compare(a.id[:], b.id[:]) })
 	}
 	s.index.add(place{it.key, m.id})
+	s.short[short(m.id)] = m.id
 	s.bytes += m.size
 	if r.header != nil {
 		s.usage(r.owner).bytes += m.size
@@ -152,6 +154,7 @@ func (s *Shelf) usage(o Owner) *usage {
 // forget takes an item out of the index and the sums.
 func (s *Shelf) forget(key ring.ID, m *meta) {
 	s.index.remove(place{key, m.id})
+	delete(s.short, short(m.id))
 	s.bytes -= m.size
 	if r := s.records[key]; r != nil && r.header != nil {
 		s.usage(r.owner).bytes -= m.size

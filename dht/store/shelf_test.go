@@ -432,7 +432,7 @@ func FuzzDecodeItem(f *testing.F) {
 
 func FuzzDecodeRequest(f *testing.F) {
 	key := ring.KeyOf([]byte("x"))
-	for _, r := range []*Request{{Ring: &ring.Question{Kind: ring.Find}}, {Get: &Get{Key: key, Full: true}}, {Spans: []Span{{Arc: Arc{From: key}}}}, {Fetch: []hash.Hash{{1}}}, {Watch: &Watch{Key: key}}, {Changed: &key}} {
+	for _, r := range []*Request{{Ring: &ring.Question{Kind: ring.Find}}, {Get: &Get{Key: key, Full: true}}, {Spans: []Span{{Arc: Arc{From: key}}}}, {Fetch: []Short{{1}}}, {Watch: &Watch{Key: key}}, {Changed: &key}} {
 		f.Add(canon.MustMarshal(r))
 	}
 	f.Fuzz(func(_ *testing.T, raw []byte) {
