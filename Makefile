@@ -15,8 +15,8 @@ RACE      := $(shell command -v $(CC) >/dev/null 2>&1 && [ "$$($(GO) env CGO_ENA
 # Packages with goroutines, tested with the race detector. Pure packages are not
 # slowed down by it.
 CONCURRENT := ./chain/consensus/... ./chain/exec/... ./chain/journal/... ./chain/mempool/... ./chain/state/... \
-              ./chain/store/... ./chain/sync/... ./net/... ./dht ./node/... ./turbine/driver ./turbine/parcel
-PURE       := $(shell $(GO) list ./... 2>/dev/null | grep -v -E '/(chain/(consensus|exec|journal|mempool|state|store|sync)|net|node|turbine/(driver|parcel))(/|$$)|/dht$$')
+              ./chain/store/... ./chain/sync/... ./net/... ./dht ./dht/matrix ./dht/store/driver ./node/... ./turbine/driver ./turbine/parcel
+PURE       := $(shell $(GO) list ./... 2>/dev/null | grep -v -E '/(chain/(consensus|exec|journal|mempool|state|store|sync)|net|node|turbine/(driver|parcel))(/|$$)|/dht$$|/dht/(matrix|store/driver)$$')
 
 .PHONY: help
 help: ## show this list
@@ -58,7 +58,20 @@ model: ## check the formal model of the voting and locking rules with spin
 .PHONY: lanes-plot
 lanes-plot: ## measure lanes against single leaders in the simulator (a minute), and draw docs/lanes.svg
 	$(GO) test ./testnet/sim/throughput -run TestSweep -timeout 30m -sweep $(CURDIR)/docs/lanes.csv
-	cd tools && $(GO) run ./plot < ../docs/lanes.csv > ../docs/lanes.svg
+	cd tools && $(GO) run ./plot -what lanes < ../docs/lanes.csv > ../docs/lanes.svg
+
+.PHONY: hops-plot
+hops-plot: ## measure lookups in simulated rings of 16 to 4096 members (minutes), and draw docs/hops.svg
+	$(GO) test ./testnet/sim/dhtsim -run TestHops -timeout 60m -hops $(CURDIR)/docs/hops.csv
+	cd tools && $(GO) run ./plot -what hops < ../docs/hops.csv > ../docs/hops.svg
+
+.PHONY: churn
+churn: ## simulate a day of a DHT of 1000 members, half of them replaced every ten minutes (half an hour), from SEED
+	GOGC=800 $(GO) test ./testnet/sim/dhtsim -run Churn -v -timeout 5h -churn 24h -members 1000 -records 10000 -seed $(SEED)
+
+.PHONY: data
+data: build ## read and write DHT records in a network of 24 processes, kill a third in the middle, from SEED, and check that nothing is lost
+	$(BIN)/starling testnet data --seed $(SEED)
 
 .PHONY: chaos
 chaos: build ## kill -9 validators KILLS times under load, from SEED, and check that nothing is lost
@@ -67,7 +80,7 @@ chaos: build ## kill -9 validators KILLS times under load, from SEED, and check 
 .PHONY: bench
 bench: ## run the benchmarks (figures and their meaning: docs/BENCHMARKS.md)
 	$(GO) test -run '^$$' -bench . -benchtime 2s ./crypto/... ./chain/... ./net/... ./testnet/sim
-	$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 20m ./testnet
+	$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 20m ./testnet ./dht/store/driver
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME

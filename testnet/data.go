@@ -138,7 +138,7 @@ func RunData(ctx context.Context, d Data) (DataSummary, error) {
 }
 
 func (d Data) run(ctx context.Context, n *Network, s *DataSummary) error {
-	if err := n.ringWhole(ctx, d.Options); err != nil {
+	if err := n.ringWhole(ctx); err != nil {
 		return err
 	}
 	l, err := newDataLoad(ctx, d, n)
@@ -202,7 +202,7 @@ func (d Data) strike(ctx context.Context, n *Network, l *dataLoad, s *DataSummar
 }
 
 // ringWhole waits until every node knows its neighbours and holds what it must.
-func (n *Network) ringWhole(parent context.Context, o Options) error {
+func (n *Network) ringWhole(parent context.Context) error {
 	ctx, cancel := context.WithTimeout(parent, 3*time.Minute)
 	defer cancel()
 	for {

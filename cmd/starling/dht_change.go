@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -105,10 +106,8 @@ func newDHTMapCmd(a *app) *cobra.Command {
 
 func fieldPath(text string) (crdt.Path, error) {
 	at := strings.Split(text, ".")
-	for _, name := range at {
-		if name == "" {
-			return nil, usage("FIELD %q: want names with dots between", text)
-		}
+	if slices.Contains(at, "") {
+		return nil, usage("FIELD %q: want names with dots between", text)
 	}
 	if len(at) > crdt.MaxNesting {
 		return nil, usage("FIELD %q: at most %d names", text, crdt.MaxNesting)

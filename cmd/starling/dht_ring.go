@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -21,8 +22,8 @@ func newDHTRingCmd(a *app) *cobra.Command {
 			}
 			return a.print(r, func(w io.Writer) {
 				var rows [][]any
-				for i := len(r.Before) - 1; i >= 0; i-- {
-					rows = append(rows, []any{-i - 2, short(r.Before[i].ID) + "…", r.Before[i].Peer})
+				for i, p := range slices.Backward(r.Before) {
+					rows = append(rows, []any{-i - 2, short(p.ID) + "…", p.Peer})
 				}
 				if r.Predecessor != nil {
 					rows = append(rows, []any{-1, short(r.Predecessor.ID) + "…", r.Predecessor.Peer})

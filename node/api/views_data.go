@@ -1,6 +1,7 @@
 package api
 
 import (
+	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -86,7 +87,7 @@ func ValueOf(s *crdt.State, at crdt.Path, k crdt.Kind, value []byte) Value {
 	case crdt.Map:
 		v.Fields = []DataField{}
 		for _, f := range s.Fields(at) {
-			v.Fields = append(v.Fields, DataField{f.Name, ValueOf(s, append(at[:len(at):len(at)], f.Name), f.Kind, nil)})
+			v.Fields = append(v.Fields, DataField{f.Name, ValueOf(s, append(slices.Clip(at), f.Name), f.Kind, nil)})
 		}
 	}
 	return v

@@ -1,9 +1,10 @@
-// Command plot draws docs/lanes.svg from the figures that `make lanes-plot` measures:
-// CSV on standard input, SVG on standard output.
+// Command plot draws a figure of docs from what `make lanes-plot` or `make hops-plot` has
+// measured: CSV on standard input, SVG on standard output.
 package main
 
 import (
 	"encoding/csv"
+	"flag"
 	"fmt"
 	"log"
 	"os"
@@ -17,13 +18,34 @@ import (
 	"gonum.org/v1/plot/vg/vgsvg"
 )
 
+// figure says what is drawn of the rows: a line for each name in the second column, over the
+// first.
+type figure struct {
+	title, x, y string
+	column      int     // of the value
+	unit        float64 // that it is divided by
+	legend      vg.Length
+	log         bool // the first column doubles from row to row
+}
+
+var figures = map[string]figure{
+	"lanes": {"Decided bytes a second, uplinks of 50 Mbit/s, links of 100 ms", "validators", "MB/s", 3, 1e6, -3 * vg.Centimeter, false},
+	"hops":  {"Questions one after the other until the owner of a key is found", "members of the ring", "hops, mean", 2, 1, -vg.Centimeter, true},
+}
+
 func main() {
-	if err := draw(); err != nil {
+	what := flag.String("what", "lanes", "the figure: lanes or hops")
+	flag.Parse()
+	f, ok := figures[*what]
+	if !ok {
+		log.Fatalf("-what %s is not known", *what)
+	}
+	if err := f.draw(); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func draw() error {
+func (f figure) draw() error {
 	rows, err := csv.NewReader(os.Stdin).ReadAll()
 	if err != nil {
 		return fmt.Errorf("read figures: %w", err)
@@ -32,20 +54,24 @@ func draw() error {
 	lines := map[string]plotter.XYs{}
 	for _, row := range rows[1:] {
 		n, errN := strconv.ParseFloat(row[0], 64)
-		rate, errRate := strconv.ParseFloat(row[3], 64)
+		rate, errRate := strconv.ParseFloat(row[f.column], 64)
 		if errN != nil || errRate != nil {
 			return fmt.Errorf("read figures: %q", row)
 		}
 		if lines[row[1]] == nil {
 			names = append(names, row[1])
 		}
-		lines[row[1]] = append(lines[row[1]], plotter.XY{X: n, Y: rate / 1e6})
+		lines[row[1]] = append(lines[row[1]], plotter.XY{X: n, Y: rate / f.unit})
 	}
 	p := plot.New()
-	p.Title.Text = "Decided bytes a second, uplinks of 50 Mbit/s, links of 100 ms"
-	p.X.Label.Text, p.Y.Label.Text = "validators", "MB/s"
+	p.Title.Text = f.title
+	p.X.Label.Text, p.Y.Label.Text = f.x, f.y
 	p.Y.Min = 0
-	p.Legend.Top, p.Legend.YOffs = true, -3*vg.Centimeter
+	p.Legend.Top, p.Legend.YOffs = true, f.legend
+	if f.log {
+		p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, doubling{}
+		p.Legend.Left = true
+	}
 	p.Add(plotter.NewGrid())
 	for i, name := range names {
 		line, points, err := plotter.NewLinePoints(lines[name])
@@ -60,4 +86,17 @@ func draw() error {
 	p.Draw(vgdraw.New(c))
 	_, err = c.WriteTo(os.Stdout)
 	return err
+}
+
+// doubling marks powers of two.
+type doubling struct{}
+
+// Ticks implements plot.Ticker.
+func (doubling) Ticks(low, high float64) (out []plot.Tick) {
+	for n := 1.0; n <= high; n *= 2 {
+		if n >= low {
+			out = append(out, plot.Tick{Value: n, Label: strconv.FormatFloat(n, 'f', 0, 64)})
+		}
+	}
+	return out
 }

@@ -2,7 +2,12 @@ package driver
 
 import (
 	"context"
+	"crypto/ecdh"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -166,4 +171,52 @@ func TestANodeThatHoldsNothingReadsAndWrites(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "value", string(value))
 	require.Zero(t, guest.Status().Records)
+}
+
+// What is private is not to be found in the files of any holder: neither the value nor the
+// name, nor the key that opens it.
+func TestPrivateRecordsAreUnreadableOnDisk(t *testing.T) {
+	var seats []*seat
+	var dirs []string
+	for _, h := range p2ptest.Mesh(t, 4) {
+		dirs = append(dirs, t.TempDir())
+		d, err := OpenDisk(dirs[len(dirs)-1])
+		require.NoError(t, err)
+		seats = append(seats, start(t, h, config(d)))
+	}
+	whole(t, seats)
+	a, reader := author(t), author(t)
+	key, err := reader.Reader()
+	require.NoError(t, err)
+	put(t, seats[0], a, "open name", []byte("an open value"))
+	ref := store.Ref{Owner: a.Owner(), Name: "a secret name"}
+	items, err := a.Create(time.Now(), ref, store.Spec{Kind: crdt.Register, Work: 8, Private: true, Readers: []*ecdh.PublicKey{key.PublicKey()}}, nil, store.Write([]byte("a secret value")))
+	require.NoError(t, err)
+	_, err = seats[1].Put(t.Context(), ref, items, 4)
+	require.NoError(t, err)
+	r, err := seats[2].Get(t.Context(), ref, 0)
+	require.NoError(t, err)
+	rec, err := store.Open(ref, r.Items, key)
+	require.NoError(t, err)
+	value, _ := rec.State.Value(nil)
+	require.Equal(t, "a secret value", string(value))
+	for _, s := range seats {
+		s.stop()
+		require.NoError(t, s.disk.Close())
+	}
+	open := 0
+	for _, dir := range dirs {
+		require.NoError(t, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			raw, err := os.ReadFile(path)
+			require.NotContains(t, string(raw), "a secret value", path)
+			require.NotContains(t, string(raw), "a secret name", path)
+			require.NotContains(t, string(raw), string(key.Bytes()), path)
+			open += strings.Count(string(raw), "an open value")
+			return err
+		}))
+	}
+	require.GreaterOrEqual(t, open, 4, "values that are open are there as they are")
 }

@@ -1,8 +1,10 @@
 package dhtsim
 
 import (
+	"flag"
 	"fmt"
 	"math"
+	"os"
 	"testing"
 	"time"
 
@@ -64,12 +66,21 @@ func (w *World) settle(length int, most time.Duration) (err error) {
 
 // hops is the mean number of questions one after the other that a lookup takes.
 func hops(t *testing.T, n, lookups int) float64 {
-	w := NewWorld(uint64(n), net)
+	calm := net
+	calm.Tick = 500 * time.Millisecond
+	w := NewWorld(uint64(n), calm)
 	for range n {
 		w.Add(spec)
-		w.Run(100 * time.Millisecond)
 	}
-	require.NoError(t, w.settle(8, 10*time.Minute))
+	for i, p := range w.alive { // a ring that is whole already
+		var near []ring.Peer
+		for k := range 8 + 2 {
+			near = append(near, w.alive[(i+n-1+k)%n].Self)
+		}
+		require.NoError(t, p.Core.Member().Core().Begin(near))
+	}
+	w.Run(time.Minute)
+	require.NoError(t, w.Ideal(8))
 	w.Run(2 * time.Minute) // fingers
 	sum := 0
 	for i := range lookups {
@@ -80,7 +91,11 @@ func hops(t *testing.T, n, lookups int) float64 {
 			require.Equal(t, w.Owner(key).Self, f.Owner)
 			sum, done = sum+f.Hops, true
 		})
-		w.Run(10 * time.Second)
+		for range 100 {
+			if w.Run(100 * time.Millisecond); done {
+				break
+			}
+		}
 		require.True(t, done)
 	}
 	return float64(sum) / float64(lookups)
@@ -92,4 +107,20 @@ func TestLookupsTakeFewHops(t *testing.T) {
 		t.Logf("%d members: %.2f hops", n, mean)
 		require.LessOrEqual(t, mean, math.Log2(float64(n))/2+1)
 	}
+}
+
+var hopsFile = flag.String("hops", "", "measure the hops of rings of 16 to 4096 members, and write them to this file")
+
+func TestHopsGrowWithTheLogarithm(t *testing.T) {
+	if *hopsFile == "" {
+		t.Skip("takes minutes; make hops-plot runs it")
+	}
+	out := "members,line,hops\n"
+	for n := 16; n <= 4096; n *= 2 {
+		mean, most := hops(t, n, 1000), math.Log2(float64(n))/2+1
+		t.Logf("%d members: %.2f hops", n, mean)
+		require.LessOrEqual(t, mean, most)
+		out += fmt.Sprintf("%d,measured,%.3f\n%d,\"½·log2(n) + 1\",%.3f\n", n, mean, n, most)
+	}
+	require.NoError(t, os.WriteFile(*hopsFile, []byte(out), 0o600))
 }
