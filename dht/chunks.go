@@ -66,12 +66,21 @@ func (s *Store) chunked(ctx context.Context, value []byte) ([]byte, error) {
 	err := s.eachChunk(ctx, len(m.Chunks), int64(len(value)), func(ctx context.Context, i int) (int, error) {
 		data := value[i*ChunkSize : min((i+1)*ChunkSize, len(value))]
 		m.Chunks[i] = chunkHash(m.Salt, data)
-		return len(data), s.create(ctx, s.Own(chunkName(m.Chunks[i])), crdt.Register, nil, store.Write(append([]byte{inline}, data...)))
+		err := s.create(ctx, s.Own(chunkName(m.Chunks[i])), crdt.Register, nil, store.Write(append([]byte{inline}, data...)))
+		return len(data), unlessStale(err)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("write the chunks of a value: %w", err)
 	}
 	return append([]byte{cut}, canon.MustMarshal(m)...), nil
+}
+
+// unlessStale is no error where a chunk was just written by another: they are the same.
+func unlessStale(err error) error {
+	if errors.Is(err, store.ErrStale) {
+		return nil
+	}
+	return err
 }
 
 // eachChunk does something for each chunk, some at once.
@@ -107,6 +116,16 @@ func manifestOf(body []byte) (manifest, bool, error) {
 		return m, false, fmt.Errorf("a value of %d bytes in %d chunks: %w", m.Size, len(m.Chunks), store.ErrItem)
 	}
 	return m, true, nil
+}
+
+// Size is how many bytes the value of a record has that [Store.Put] wrote.
+func Size(rec *store.Record) (int64, error) {
+	body, _ := rec.State.Value(nil)
+	m, large, err := manifestOf(body)
+	if err != nil || large {
+		return int64(m.Size), err
+	}
+	return int64(max(len(body)-1, 0)), nil
 }
 
 // assembled is the value that a register keeps.
@@ -169,6 +188,6 @@ func (s *Store) ownChunks(ctx context.Context, rec *store.Record, items func(con
 		if err != nil {
 			return 0, err
 		}
-		return ChunkSize, s.write(ctx, ref, func() ([]*store.Item, error) { return items(ctx, ref, c) })
+		return ChunkSize, unlessStale(s.write(ctx, ref, func() ([]*store.Item, error) { return items(ctx, ref, c) }))
 	})
 }

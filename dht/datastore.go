@@ -46,15 +46,8 @@ func (d Datastore) GetSize(ctx context.Context, k datastore.Key) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	body, _ := rec.State.Value(nil)
-	m, large, err := manifestOf(body)
-	if err != nil {
-		return -1, err
-	}
-	if large {
-		return int(m.Size), nil
-	}
-	return max(len(body)-1, 0), nil
+	size, err := Size(rec)
+	return int(size), err
 }
 
 // Put implements datastore.Write.

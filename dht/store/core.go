@@ -2,6 +2,7 @@ package store
 
 import (
 	"cmp"
+	"slices"
 	"time"
 
 	"github.com/starlingmesh/starling/dht/crdt"
@@ -189,6 +190,8 @@ func (c *Core) serve(from ring.Peer, req *Request) *Response {
 			r.Refusal = c.take(req.Put)
 			r.Digest = c.shelf.Digest(c.now, req.Put[0].key)
 		}
+	case len(req.Spans) > spansAtOnce || len(req.Fetch) > fetchedAtOnce:
+		r.Refusal = refusal(ErrItem)
 	case len(req.Spans) > 0:
 		r.Settled = c.keeper.had(req.Spans[0].Arc)
 		for _, s := range req.Spans {
@@ -197,7 +200,8 @@ func (c *Core) serve(from ring.Peer, req *Request) *Response {
 	case len(req.Fetch) > 0:
 		r.Items = c.shelf.fetch(req.Fetch)
 	case len(req.Push) > 0:
-		c.arrived(req.Push)
+		// One beyond the holders may be the next, when somebody leaves.
+		c.arrived(slices.DeleteFunc(req.Push, func(it *Item) bool { return c.rank(it.key) > c.cfg.Replicas }))
 	case req.Watch != nil:
 		r.Role = c.role(req.Watch.Key)
 		r.Refusal = refusal(c.watch.add(from, *req.Watch))

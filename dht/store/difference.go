@@ -1,6 +1,10 @@
 package store
 
-import "github.com/starlingmesh/starling/dht/ring"
+import (
+	"slices"
+
+	"github.com/starlingmesh/starling/dht/ring"
+)
 
 const (
 	fewItems   = 24 // of an arc, whose hashes are told rather than cut it again
@@ -83,7 +87,10 @@ func (c *Core) exchange(with ring.Peer, a Arc, giveOnly bool, done func(whole bo
 	x.ask([]Span{{Arc: a, Sum: c.shelf.Sum(a)}})
 }
 
-const spansAtOnce = 64
+const (
+	spansAtOnce   = 64
+	fetchedAtOnce = 512
+)
 
 func (x *comparing) ask(spans []Span) {
 	if len(spans) == 0 || x.rounds == maxRounds {
@@ -150,17 +157,17 @@ func (x *comparing) differ(a Arc, theirs []Short) {
 
 // fetch takes what is needed, in batches, and then gives.
 func (x *comparing) fetch() {
-	const batch = 512
 	if len(x.need) == 0 || x.giveOnly {
 		x.push()
 		return
 	}
-	asked := x.need[:min(len(x.need), batch)]
+	asked := x.need[:min(len(x.need), fetchedAtOnce)]
 	x.c.call(x.with, &Request{Fetch: asked}, func(r *Response, err error) {
 		if err != nil {
 			x.done(x.whole, err)
 			return
 		}
+		r.Items = slices.DeleteFunc(r.Items, func(it *Item) bool { return !slices.Contains(asked, short(it.id)) })
 		got := map[Short]bool{}
 		for _, it := range r.Items {
 			got[short(it.id)] = true

@@ -162,6 +162,10 @@ func (s *Server) record(ctx context.Context, in *getRecordInput) (*recordReply, 
 	return out, err
 }
 
+// maxShownValue is the largest value in bytes that is part of an answer; of a larger one the
+// items tell where its chunks are.
+const maxShownValue = 1 << 20
+
 func (s *Server) showRecord(ctx context.Context, in *getRecordInput, ref store.Ref, r store.Read) (Record, error) {
 	h := r.Items[0].Header
 	out := Record{
@@ -183,6 +187,10 @@ func (s *Server) showRecord(ctx context.Context, in *getRecordInput, ref store.R
 	}
 	var value []byte
 	if h.Kind == crdt.Register {
+		size, err := dht.Size(rec)
+		if err != nil || size > maxShownValue {
+			return out, err
+		}
 		if value, err = dht.Reader(s.backend.Data()).Value(ctx, rec); err != nil {
 			return out, err
 		}

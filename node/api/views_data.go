@@ -8,8 +8,8 @@ import (
 	"github.com/starlingmesh/starling/dht/crdt"
 )
 
-// Record is a record of the DHT as the node can read it. Of a sealed one only the items are
-// told.
+// Record is a record of the DHT as the node can read it. Of a sealed one, and of a value of
+// more than 1 MiB, only the items are told.
 type Record struct {
 	Owner   string    `json:"owner" doc:"address of the account it belongs to"`
 	Name    string    `json:"name"`
