@@ -187,7 +187,7 @@ func (c *Core) serve(from ring.Peer, req *Request) *Response {
 	case len(req.Put) > 0:
 		r.Role, r.Settled = c.role(req.Put[0].key), c.keeper.whole(req.Put[0].key)
 		if r.Role != Stranger {
-			r.Refusal = c.take(req.Put)
+			r.Refusal = c.take(req.Put, false)
 			r.Digest = c.shelf.Digest(c.now, req.Put[0].key)
 		}
 	case len(req.Spans) > spansAtOnce || len(req.Fetch) > fetchedAtOnce:
@@ -201,7 +201,7 @@ func (c *Core) serve(from ring.Peer, req *Request) *Response {
 		r.Items = c.shelf.fetch(req.Fetch)
 	case len(req.Push) > 0:
 		// One beyond the holders may be the next, when somebody leaves.
-		c.arrived(slices.DeleteFunc(req.Push, func(it *Item) bool { return c.rank(it.key) > c.cfg.Replicas }))
+		c.arrived(slices.DeleteFunc(req.Push, func(it *Item) bool { return c.rank(it.key) > c.cfg.Replicas }), c.neighbour(from))
 	case req.Watch != nil:
 		r.Role = c.role(req.Watch.Key)
 		r.Refusal = refusal(c.watch.add(from, *req.Watch))
@@ -211,9 +211,15 @@ func (c *Core) serve(from ring.Peer, req *Request) *Response {
 	return r
 }
 
-// take adds items of one record.
-func (c *Core) take(items []*Item) Refusal {
-	_, err := c.shelf.Add(c.now, items)
+// neighbour reports whether a peer may hold what this one holds. Nobody chooses its place, so
+// strangers cannot make themselves one.
+func (c *Core) neighbour(p ring.Peer) bool {
+	return slices.Contains(c.preceding(), p) || slices.Contains(c.member.Core().State().Successors, p)
+}
+
+// take adds items of one record; admitted ones are those of another holder.
+func (c *Core) take(items []*Item, admitted bool) Refusal {
+	_, err := c.shelf.addAll(c.now, items, admitted)
 	if err != nil {
 		c.Count.Refused++
 	}

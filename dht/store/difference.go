@@ -173,7 +173,7 @@ func (x *comparing) fetch() {
 			got[short(it.id)] = true
 			x.c.Count.Fetched++
 		}
-		x.early = x.c.arrived(append(x.early, r.Items...))
+		x.early = x.c.arrived(append(x.early, r.Items...), true)
 		// Those that the other has lost meanwhile are not asked for again.
 		var left []Short
 		if len(r.Items) > 0 {
@@ -190,9 +190,9 @@ func (x *comparing) fetch() {
 
 // arrived takes items of any records in, headers first, and returns the parts whose header is
 // not there yet.
-func (c *Core) arrived(items []*Item) (early []*Item) {
+func (c *Core) arrived(items []*Item, admitted bool) (early []*Item) {
 	for _, it := range sorted(items) {
-		if c.take([]*Item{it}).Err() == ErrUnknown { //nolint:errorlint // refusals are the errors themselves
+		if c.take([]*Item{it}, admitted).Err() == ErrUnknown { //nolint:errorlint // refusals are the errors themselves
 			early = append(early, it)
 		}
 	}

@@ -164,9 +164,18 @@ func (s *Shelf) forget(key ring.ID, m *meta) {
 // Add takes items of one record in, headers first, all that may be. It returns how many were
 // new, and why others were refused; with a part, a header that is not the latest is no error.
 func (s *Shelf) Add(now time.Time, items []*Item) (fresh int, err error) {
+	return s.addAll(now, items, false)
+}
+
+// Copy is Add for what another holder has already: admission was paid for there.
+func (s *Shelf) Copy(now time.Time, items []*Item) (fresh int, err error) {
+	return s.addAll(now, items, true)
+}
+
+func (s *Shelf) addAll(now time.Time, items []*Item, admitted bool) (fresh int, err error) {
 	var errs []error
 	for _, it := range sorted(items) {
-		ok, err := s.add(now, it)
+		ok, err := s.add(now, it, admitted)
 		if ok {
 			fresh++
 		}
@@ -180,18 +189,18 @@ func (s *Shelf) Add(now time.Time, items []*Item) (fresh int, err error) {
 	return fresh, errors.Join(errs...)
 }
 
-func (s *Shelf) add(now time.Time, it *Item) (bool, error) {
+func (s *Shelf) add(now time.Time, it *Item, admitted bool) (bool, error) {
 	if err := s.clock.Check(now, it.stamp()); err != nil {
 		return false, err
 	}
 	r := s.records[it.key]
 	if it.Header != nil {
-		return s.addHeader(now, r, it)
+		return s.addHeader(now, r, it, admitted)
 	}
 	return s.addPart(now, r, it)
 }
 
-func (s *Shelf) addHeader(now time.Time, r *record, it *Item) (bool, error) {
+func (s *Shelf) addHeader(now time.Time, r *record, it *Item, admitted bool) (bool, error) {
 	h := it.Header
 	switch {
 	case h.Expires <= uint64(now.Unix()):
@@ -200,7 +209,7 @@ func (s *Shelf) addHeader(now time.Time, r *record, it *Item) (bool, error) {
 		return false, fmt.Errorf("%w: it would live longer than %s", ErrItem, MaxLife)
 	}
 	if r == nil || r.header == nil {
-		if need := s.WorkFor(ownerOf(it.Signer)); WorkOf(it.key, h.Work) < need {
+		if need := s.WorkFor(ownerOf(it.Signer)); !admitted && WorkOf(it.key, h.Work) < need {
 			return false, fmt.Errorf("%w: want %d bits", ErrWork, need)
 		}
 	} else {

@@ -181,6 +181,13 @@ func TestManyRecordsOfAStrangerCostMoreAndMore(t *testing.T) {
 		}
 	}
 	require.Less(t, cheap, 25, "work that was not done is there by chance only")
+	// Other holders copy what was admitted, whatever they hold already.
+	other := NewShelf(Limits{Work: 4}, Memory(), nil)
+	for key := range s.records {
+		_, err := other.Copy(start, s.Items(start, key))
+		require.NoError(t, err)
+	}
+	require.Equal(t, s.Len(), other.Len())
 }
 
 func TestMalformedItemsAreRefused(t *testing.T) {
