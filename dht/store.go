@@ -116,7 +116,7 @@ func (s *Store) spec(k crdt.Kind, work int) store.Spec {
 }
 
 const (
-	firstWork = 8
+	firstWork = 4
 	mostWork  = 26 // bits, about ten seconds
 )
 

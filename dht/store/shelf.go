@@ -42,8 +42,8 @@ type Disk interface {
 type Limits struct {
 	Bytes      int64 // in all; 0 is 1 GiB
 	OwnerBytes int64 // of one owner; 0 is 64 MiB
-	// Work is the bits of admission work that an owner's first records take; 64 more records
-	// take one more. 0 is 8, negative none.
+	// Work is the bits of admission work that each of an owner's first 64 records takes; each
+	// time that there are twice as many it is four times the work. 0 is 4, negative none.
 	Work int
 	// Drift is how far ahead stamps may be; 0 is crdt.DefaultDrift.
 	Drift time.Duration
@@ -92,7 +92,7 @@ type record struct {
 // NewShelf makes a shelf of what is on disk already.
 func NewShelf(l Limits, d Disk, have []*Item) *Shelf {
 	l.Bytes, l.OwnerBytes = cmp.Or(l.Bytes, 1<<30), cmp.Or(l.OwnerBytes, 64<<20)
-	l.Work = cmp.Or(l.Work, 8)
+	l.Work = cmp.Or(l.Work, 4)
 	s := &Shelf{limits: l, disk: d, records: map[ring.ID]*record{}, owners: map[Owner]*usage{}, short: map[Short]hash.Hash{}, clock: crdt.Clock{Drift: l.Drift}}
 	for _, it := range have {
 		s.note(it)
@@ -507,7 +507,7 @@ func (s *Shelf) WorkFor(o Owner) int {
 	if u := s.owners[o]; u != nil {
 		records = u.records
 	}
-	return s.limits.Work + bits.Len(uint(records/64))
+	return s.limits.Work + 2*bits.Len(uint(records/64))
 }
 
 // WorkOf is the bits of work that a nonce shows for a record.

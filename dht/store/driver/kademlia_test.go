@@ -206,7 +206,7 @@ func (o *ours) config() Config {
 
 func (o *ours) put(ctx context.Context, node int, name string, value []byte) error {
 	ref := store.Ref{Owner: o.a.Owner(), Name: name}
-	for work := 8; ; work++ {
+	for work := 4; ; work += 2 {
 		items, err := o.a.Create(time.Now(), ref, store.Spec{Kind: crdt.Register, Work: work}, nil, store.Write(value))
 		if err != nil {
 			return err
