@@ -249,11 +249,7 @@ func newDHTLsCmd(a *app) *cobra.Command {
 			return a.readDHT(cmd, f.from, f.options(a), func(ctx context.Context, s *dht.Store, ref func(string) (store.Ref, error)) error {
 				ctx, cancel := context.WithTimeout(ctx, a.timeout)
 				defer cancel()
-				r, err := ref(args[0] + "/x")
-				if err != nil {
-					return err
-				}
-				names, err := s.Names(ctx, r.Owner)
+				_, names, err := namesOf(ctx, s, ref, args[0])
 				if err != nil {
 					return err
 				}
@@ -267,6 +263,16 @@ func newDHTLsCmd(a *app) *cobra.Command {
 	}
 	f.bind(cmd)
 	return cmd
+}
+
+// namesOf lists the names of an owner's records.
+func namesOf(ctx context.Context, s *dht.Store, ref func(string) (store.Ref, error), owner string) (store.Owner, []string, error) {
+	r, err := ref(owner + "/any")
+	if err != nil {
+		return store.Owner{}, nil, err
+	}
+	names, err := s.Names(ctx, r.Owner)
+	return r.Owner, names, err
 }
 
 func newDHTRenewCmd(a *app) *cobra.Command {
@@ -353,11 +359,7 @@ func newDHTExportCmd(a *app) *cobra.Command {
 		Example: "  starling dht export alice backup/", Args: exactly("OWNER", "FOLDER"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.readDHT(cmd, f.from, f.options(a), func(ctx context.Context, s *dht.Store, ref func(string) (store.Ref, error)) error {
-				r, err := ref(args[0] + "/x")
-				if err != nil {
-					return err
-				}
-				names, err := s.Names(ctx, r.Owner)
+				owner, names, err := namesOf(ctx, s, ref, args[0])
 				if err != nil {
 					return err
 				}
@@ -370,7 +372,7 @@ func newDHTExportCmd(a *app) *cobra.Command {
 				}
 				defer root.Close()
 				for _, name := range names {
-					if err := a.exportRecord(ctx, s, root, store.Ref{Owner: r.Owner, Name: name}); err != nil {
+					if err := a.exportRecord(ctx, s, root, store.Ref{Owner: owner, Name: name}); err != nil {
 						return err
 					}
 				}

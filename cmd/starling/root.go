@@ -7,7 +7,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-const rootLong = `Starling is a peer-to-peer network that agrees on payments.
+const rootLong = `Starling is a peer-to-peer network that agrees on payments, and whose nodes keep
+data for each other.
 
 A node joins the mesh, takes part in consensus and serves an HTTP API; the
 other commands talk to that API. Every command takes --json.`
