@@ -66,7 +66,7 @@ hops-plot: ## measure lookups in simulated rings of 16 to 4096 members (minutes)
 	cd tools && $(GO) run ./plot -what hops < ../docs/hops.csv > ../docs/hops.svg
 
 .PHONY: churn
-churn: ## simulate a day of a DHT of 1000 members, half of them replaced every ten minutes (half an hour), from SEED
+churn: ## simulate a day of a DHT of 1000 members, half of them replaced every ten minutes (takes hours), from SEED
 	GOGC=800 $(GO) test ./testnet/sim/dhtsim -run Churn -v -timeout 5h -churn 24h -members 1000 -records 10000 -seed $(SEED)
 
 .PHONY: data

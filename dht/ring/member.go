@@ -26,6 +26,14 @@ type Pace struct {
 	Patience  time.Duration // looks for a ring to join before it begins one; 0 is 3 s
 }
 
+// WithDefaults puts the defaults in the place of zeros.
+func (p Pace) WithDefaults() Pace {
+	p.Stabilise = cmp.Or(p.Stabilise, 2*time.Second)
+	p.Fingers = cmp.Or(p.Fingers, 15*time.Second)
+	p.Patience = cmp.Or(p.Patience, 3*time.Second)
+	return p
+}
+
 // Member is one peer's part in the ring and what it knows beyond: the [Core] with its timers,
 // fingers and lookups. It is a deterministic state machine like the core, and not safe for
 // concurrent use.
@@ -50,10 +58,7 @@ type Member struct {
 // NewMember makes a peer that knows length successors and width fingers of each distance; 0
 // are the defaults. It asks nothing before Tick.
 func NewMember(self Peer, length, width int, pace Pace, group func(Peer) string, net Net) *Member {
-	pace.Stabilise = cmp.Or(pace.Stabilise, 2*time.Second)
-	pace.Fingers = cmp.Or(pace.Fingers, 15*time.Second)
-	pace.Patience = cmp.Or(pace.Patience, 3*time.Second)
-	return &Member{self: self, pace: pace, core: New(self, length), table: NewTable(self, width, group), net: net}
+	return &Member{self: self, pace: pace.WithDefaults(), core: New(self, length), table: NewTable(self, width, group), net: net}
 }
 
 // Self is the peer itself.

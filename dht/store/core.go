@@ -5,11 +5,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/starlingmesh/starling/dht/crdt"
 	"github.com/starlingmesh/starling/dht/ring"
 )
-
-var errFuture = crdt.ErrFuture
 
 // DefaultReplicas is how many members hold a record.
 const DefaultReplicas = 5
@@ -44,6 +41,7 @@ type Config struct {
 func (c Config) withDefaults() Config {
 	c.Replicas = cmp.Or(c.Replicas, DefaultReplicas)
 	c.Successors = max(cmp.Or(c.Successors, ring.DefaultSuccessors), c.Replicas)
+	c.Pace = c.Pace.WithDefaults()
 	c.Sync, c.Settle = cmp.Or(c.Sync, time.Minute), cmp.Or(c.Settle, 3*time.Second)
 	c.Surplus, c.Hedge = cmp.Or(c.Surplus, 5*time.Minute), cmp.Or(c.Hedge, 400*time.Millisecond)
 	c.Rate, c.Patience = cmp.Or(c.Rate, 16<<20), cmp.Or(c.Patience, 8*time.Second)
@@ -78,7 +76,7 @@ type Counters struct {
 	Repaired            uint64 // holders that a read brought up to date
 	Syncs, Failed       uint64 // comparisons with other holders
 	Moved, MovedBytes   uint64 // items that were sent to other holders
-	Fetched, SyncBytes  uint64 // items that were fetched; bytes of comparing
+	Fetched             uint64 // items that were taken from other holders
 	HandedOver, Expired uint64 // records
 }
 
@@ -273,7 +271,7 @@ func (c *Core) holders() int {
 	return c.cfg.Replicas
 }
 
-// Quorum is a majority of the holders.
+// quorum is a majority of the holders.
 func (c *Core) quorum() int { return c.holders()/2 + 1 }
 
 // guess lists up to n members that seem to hold a key, the owner first.

@@ -90,7 +90,7 @@ func (k *keeper) settle(s ring.State) {
 		return
 	}
 	// Those before are not known at once.
-	if k.settling || len(s.Successors) == 0 || s.Predecessor == (ring.Peer{}) || k.tries == 0 && len(before) < c.cfg.Replicas && c.now.Sub(k.changed) < 2*c.cfg.Pace.Stabilise {
+	if k.settling || len(s.Successors) == 0 || s.Predecessor == (ring.Peer{}) || !k.known(s) || k.tries == 0 && len(before) < c.cfg.Replicas && c.now.Sub(k.changed) < 2*c.cfg.Pace.Stabilise {
 		return
 	}
 	k.settling = true
@@ -102,6 +102,12 @@ func (k *keeper) settle(s ring.State) {
 			k.settled, k.have, k.once = true, from, from
 		}
 	})
+}
+
+// known reports whether it is known what the core must hold: where those before are fewer than
+// hold a record, that is everything only if the ring is so small.
+func (k *keeper) known(s ring.State) bool {
+	return len(k.c.preceding()) >= k.c.cfg.Replicas || len(s.Successors) < k.c.cfg.Successors
 }
 
 // sourced is an arc and who may hold all of it, the likeliest first.
@@ -186,7 +192,7 @@ func (k *keeper) widen() {
 	c, from := k.c, k.from()
 	held := Arc{From: k.have, To: c.self.ID}
 	switch {
-	case k.settling || from == k.have:
+	case k.settling || from == k.have || !k.known(c.member.Core().State()):
 		return
 	case from != c.self.ID && held.Has(from):
 		k.have = from // less than before

@@ -84,7 +84,7 @@ type Refusal uint8
 
 // refusals are what a caller can decide on, by their number on the wire. Numbers are not used
 // again.
-var refusals = []error{nil, ErrItem, ErrForged, ErrStale, ErrUnknown, ErrNotWriter, ErrVoid, ErrQuota, ErrFull, ErrWork, errFuture, ErrBusy, ring.ErrNotMember, crdt.ErrKind}
+var refusals = []error{nil, ErrItem, ErrForged, ErrStale, ErrUnknown, ErrNotWriter, ErrVoid, ErrQuota, ErrFull, ErrWork, crdt.ErrFuture, ErrBusy, ring.ErrNotMember, crdt.ErrKind}
 
 // ErrBusy means that a holder is asked too much.
 var ErrBusy = errors.New("the holder has too much to do; try again in a moment")

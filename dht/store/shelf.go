@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"maps"
-	"math/bits"
 	"slices"
 	"time"
 
@@ -79,6 +77,11 @@ type meta struct {
 	signer string
 	stamp  crdt.Stamp
 	part   *Part // without its body
+}
+
+// later orders the items of one record: by stamp or version, then by hash.
+func (m *meta) later(o *meta) bool {
+	return cmp.Or(m.stamp.Compare(o.stamp), slices.Compare(m.id[:], o.id[:])) > 0
 }
 
 // record is the items of one key.
@@ -159,179 +162,6 @@ func (s *Shelf) forget(key ring.ID, m *meta) {
 	if r := s.records[key]; r != nil && r.header != nil {
 		s.usage(r.owner).bytes -= m.size
 	}
-}
-
-// Add takes items of one record in, headers first, all that may be. It returns how many were
-// new, and why others were refused; with a part, a header that is not the latest is no error.
-func (s *Shelf) Add(now time.Time, items []*Item) (fresh int, err error) {
-	return s.addAll(now, items, false)
-}
-
-// Copy is Add for what another holder has already: admission was paid for there.
-func (s *Shelf) Copy(now time.Time, items []*Item) (fresh int, err error) {
-	return s.addAll(now, items, true)
-}
-
-func (s *Shelf) addAll(now time.Time, items []*Item, admitted bool) (fresh int, err error) {
-	var errs []error
-	for _, it := range sorted(items) {
-		ok, err := s.add(now, it, admitted)
-		if ok {
-			fresh++
-		}
-		if it.Header != nil && err != nil && !errors.Is(err, ErrStale) {
-			return fresh, err // the part is refused with it
-		}
-		if it.Header == nil || len(items) == 1 || !errors.Is(err, ErrStale) {
-			errs = append(errs, err)
-		}
-	}
-	return fresh, errors.Join(errs...)
-}
-
-func (s *Shelf) add(now time.Time, it *Item, admitted bool) (bool, error) {
-	if err := s.clock.Check(now, it.stamp()); err != nil {
-		return false, err
-	}
-	r := s.records[it.key]
-	if it.Header != nil {
-		return s.addHeader(now, r, it, admitted)
-	}
-	return s.addPart(now, r, it)
-}
-
-func (s *Shelf) addHeader(now time.Time, r *record, it *Item, admitted bool) (bool, error) {
-	h := it.Header
-	switch {
-	case h.Expires <= uint64(now.Unix()):
-		return false, ErrVoid
-	case h.Expires > uint64(now.Add(MaxLife+crdt.DefaultDrift).Unix()):
-		return false, fmt.Errorf("%w: it would live longer than %s", ErrItem, MaxLife)
-	}
-	if r == nil || r.header == nil {
-		if need := s.WorkFor(ownerOf(it.Signer)); !admitted && WorkOf(it.key, h.Work) < need {
-			return false, fmt.Errorf("%w: want %d bits", ErrWork, need)
-		}
-	} else {
-		if r.header.id == it.id {
-			return false, nil
-		}
-		if cmp.Or(h.Version.Compare(r.head.Version), slices.Compare(it.id[:], r.header.id[:])) < 0 {
-			return false, ErrStale
-		}
-		if h.Kind != r.head.Kind && h.Since.Compare(r.head.Version) <= 0 && !r.head.Deleted {
-			return false, crdt.ErrKind // unless it voids all that was
-		}
-	}
-	if err := s.room(ownerOf(it.Signer), it); err != nil {
-		return false, err
-	}
-	var gone []*meta
-	if r != nil {
-		if r.header != nil {
-			gone = append(gone, r.header)
-		}
-		for _, p := range r.parts {
-			if !allowed(h, ownerOf(it.Signer), p) {
-				gone = append(gone, p)
-			}
-		}
-	}
-	return true, s.replace(it, gone)
-}
-
-// allowed reports whether a part may be there under a header.
-func allowed(h *Header, o Owner, p *meta) bool {
-	return !h.Deleted && p.stamp.Compare(h.Since) >= 0 && mayWrite(h, o, p.signer)
-}
-
-func mayWrite(h *Header, o Owner, signer string) bool {
-	return ownerOf([]byte(signer)) == o || slices.ContainsFunc(h.Writers, func(w []byte) bool { return string(w) == signer })
-}
-
-func (s *Shelf) addPart(now time.Time, r *record, it *Item) (bool, error) {
-	if r == nil || r.header == nil {
-		return false, ErrUnknown
-	}
-	m := metaOf(it)
-	switch {
-	case r.head.Expires <= uint64(now.Unix()), r.head.Deleted, m.stamp.Compare(r.head.Since) < 0:
-		return false, ErrVoid
-	case !mayWrite(r.head, r.owner, m.signer):
-		return false, ErrNotWriter
-	case it.Part.Seal == 0 && r.head.Seal != 0:
-		return false, fmt.Errorf("%w: an open value in a sealed record", ErrItem)
-	}
-	if it.Part.Seal == 0 {
-		state, err := crdt.Decode(it.Part.Body, MaxBody)
-		if err != nil {
-			return false, fmt.Errorf("%w: %w", ErrItem, err)
-		}
-		if state.Kind() != r.head.Kind {
-			return false, fmt.Errorf("%w: a %s in a record of a %s", ErrItem, state.Kind(), r.head.Kind)
-		}
-		if err := s.clock.Check(now, state.Latest()); err != nil {
-			return false, err
-		}
-	}
-	gone, err := s.supersedes(r, m)
-	if err != nil {
-		return false, err
-	}
-	if gone == nil {
-		return false, nil
-	}
-	if len(r.parts)-len(gone) >= MaxParts {
-		return false, fmt.Errorf("%w: %d changes wait to be taken together", ErrFull, len(r.parts))
-	}
-	if err := s.room(r.owner, it); err != nil {
-		return false, err
-	}
-	return true, s.replace(it, gone)
-}
-
-// supersedes lists the parts that a new one stands in for; nil, without an error, if it is
-// there or was stood in for itself.
-func (s *Shelf) supersedes(r *record, m *meta) ([]*meta, error) {
-	gone := []*meta{}
-	for _, p := range r.parts {
-		switch {
-		case p.id == m.id:
-			return nil, nil
-		case r.head.Kind == crdt.Register:
-			if cmp.Or(p.stamp.Compare(m.stamp), slices.Compare(p.id[:], m.id[:])) > 0 {
-				return nil, ErrStale
-			}
-			gone = append(gone, p)
-		case p.part.Replica == m.part.Replica && p.part.Seq == m.part.Seq:
-			s.Equivocations++ // one of the two, the same everywhere
-			if cmp.Or(p.stamp.Compare(m.stamp), slices.Compare(p.id[:], m.id[:])) > 0 {
-				return nil, ErrStale
-			}
-			gone = append(gone, p)
-		case p.part.covers(m.part) && m.part.covers(p.part):
-			if cmp.Or(p.stamp.Compare(m.stamp), slices.Compare(p.id[:], m.id[:])) > 0 {
-				return nil, nil
-			}
-			gone = append(gone, p)
-		case p.part.covers(m.part):
-			return nil, nil
-		case m.part.covers(p.part):
-			gone = append(gone, p)
-		}
-	}
-	return gone, nil
-}
-
-func (s *Shelf) room(o Owner, it *Item) error {
-	size := int64(len(it.raw))
-	if s.bytes+size > s.limits.Bytes {
-		return fmt.Errorf("%w: the holder keeps %d bytes", ErrFull, s.bytes)
-	}
-	if u := s.owners[o]; u != nil && u.bytes+size > s.limits.OwnerBytes {
-		return ErrQuota
-	}
-	return nil
 }
 
 // replace puts an item in the place of others, on disk first.
@@ -427,65 +257,6 @@ func digest(ids []hash.Hash) hash.Hash {
 	return hash.Sum("starling/dht/record", all)
 }
 
-// Drop forgets a record that others keep.
-func (s *Shelf) Drop(key ring.ID) {
-	if r := s.records[key]; r != nil {
-		for _, p := range slices.Clone(r.parts) {
-			s.drop(key, p)
-		}
-		if r.header != nil {
-			s.drop(key, r.header)
-		}
-	}
-}
-
-// Expire drops the records whose time is over, and returns how many.
-func (s *Shelf) Expire(now time.Time) (n int) {
-	for _, key := range slices.SortedFunc(maps.Keys(s.records), func(a, b ring.ID) int { return slices.Compare(a[:], b[:]) }) {
-		if r := s.records[key]; r.header == nil || r.head.Expires <= uint64(now.Unix()) {
-			s.Drop(key)
-			n++
-		}
-	}
-	return n
-}
-
-// Scrub reads up to n items beginning behind a place, and drops those that are damaged. It
-// returns where to go on.
-func (s *Shelf) Scrub(from Mark, n int) Mark {
-	all := s.index.root.total().Count
-	if all == 0 {
-		return from
-	}
-	at := s.index.upTo(from.key).Count
-	var last place
-	var bad []place
-	for i := range min(uint64(n), all) {
-		last = s.index.at((at + i) % all)
-		if _, err := s.disk.Get(last.id); err != nil {
-			bad = append(bad, last)
-		}
-	}
-	for _, p := range bad {
-		for _, m := range s.records[p.key].all() {
-			if m.id == p.id {
-				s.damaged(p.key, m)
-			}
-		}
-	}
-	return Mark{last.key}
-}
-
-// Mark is where scrubbing goes on.
-type Mark struct{ key ring.ID }
-
-func (r *record) all() []*meta {
-	if r.header == nil {
-		return slices.Clone(r.parts)
-	}
-	return append([]*meta{r.header}, r.parts...)
-}
-
 // Len is how many records are held.
 func (s *Shelf) Len() int { return len(s.records) }
 
@@ -497,40 +268,3 @@ func (s *Shelf) Owners() int { return len(s.owners) }
 
 // Sum is the fingerprint of an arc.
 func (s *Shelf) Sum(a Arc) Sum { return s.index.sum(a) }
-
-// WorkFor is how many bits of work an owner's next record takes here.
-func (s *Shelf) WorkFor(o Owner) int {
-	if s.limits.Work < 0 {
-		return 0
-	}
-	records := 0
-	if u := s.owners[o]; u != nil {
-		records = u.records
-	}
-	return s.limits.Work + 2*bits.Len(uint(records/64))
-}
-
-// WorkOf is the bits of work that a nonce shows for a record.
-func WorkOf(key ring.ID, nonce uint64) int {
-	var n [8]byte
-	for i := range n {
-		n[i] = byte(nonce >> (8 * i))
-	}
-	sum := hash.Sum("starling/dht/work", key[:], n[:])
-	zeros := 0
-	for _, b := range sum {
-		zeros += bits.LeadingZeros8(b)
-		if b != 0 {
-			break
-		}
-	}
-	return zeros
-}
-
-// DoWork finds a nonce that shows so many bits of work, after about 2^bits tries.
-func DoWork(key ring.ID, bits int) (nonce uint64) {
-	for WorkOf(key, nonce) < bits {
-		nonce++
-	}
-	return nonce
-}

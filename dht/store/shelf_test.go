@@ -184,7 +184,7 @@ func TestManyRecordsOfAStrangerCostMoreAndMore(t *testing.T) {
 	// Other holders copy what was admitted, whatever they hold already.
 	other := NewShelf(Limits{Work: 4}, Memory(), nil)
 	for key := range s.records {
-		_, err := other.Copy(start, s.Items(start, key))
+		_, err := other.addAll(start, s.Items(start, key), true)
 		require.NoError(t, err)
 	}
 	require.Equal(t, s.Len(), other.Len())
@@ -236,6 +236,7 @@ func TestMalformedItemsAreRefused(t *testing.T) {
 		"too large":            {p: part(func(p *Part) { p.Body = make([]byte, MaxBody+1) }), want: ErrItem},
 		"no state":             {p: part(func(p *Part) { p.Body = []byte{1, 2, 3} }), want: ErrItem},
 		"of another kind":      {p: part(func(p *Part) { p.Body = register.Encode() }), want: ErrItem},
+		"sealed unlike it":     {p: part(func(p *Part) { p.Seal = 1 }), want: ErrItem},
 		"unknown record":       {p: part(func(p *Part) { p.Key[0]++ }), want: ErrUnknown},
 		"covers out of order":  {p: part(func(p *Part) { p.Covers = []UpTo{{Seq: 1}, {Seq: 1}} }), want: ErrItem},
 		"lives for ever":       {h: header(func(h *Header) { h.Expires = 1 << 60 }), want: ErrItem},

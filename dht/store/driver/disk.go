@@ -2,7 +2,6 @@ package driver
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 
@@ -73,7 +72,7 @@ func (d disk) load(ctx context.Context) (items []*store.Item, damaged int, err e
 			return nil, 0, fmt.Errorf("read the store: %w", r.Error)
 		}
 		it, err := store.DecodeItem(r.Value)
-		if id := datastore.RawKey(r.Key).Name(); err != nil || hex.EncodeToString(sum(it)) != id {
+		if err != nil || it.ID().String() != datastore.RawKey(r.Key).Name() {
 			bad = append(bad, datastore.RawKey(r.Key))
 			continue
 		}
@@ -85,9 +84,4 @@ func (d disk) load(ctx context.Context) (items []*store.Item, damaged int, err e
 		}
 	}
 	return items, len(bad), nil
-}
-
-func sum(it *store.Item) []byte {
-	id := it.ID()
-	return id[:]
 }

@@ -149,6 +149,33 @@ func TestWhoJoinsMovesItsShareOfBytes(t *testing.T) {
 	require.LessOrEqual(t, float64(moved), 1.5*ideal)
 }
 
+// With the timers of a node, too, one who comes takes what it must hold and not all there is.
+func TestWhoJoinsTakesOnlyItsShare(t *testing.T) {
+	w := NewWorld(4, net)
+	for range 30 {
+		w.Add(store.Config{})
+		w.Run(400 * time.Millisecond)
+	}
+	require.NoError(t, w.settle(8, 10*time.Minute))
+	w.Run(time.Minute)
+	l := w.Load()
+	for i := range 600 {
+		l.Put(fmt.Sprint("record ", i), life)
+		w.Run(10 * time.Millisecond)
+	}
+	w.Run(time.Minute)
+	p := w.Add(store.Config{})
+	w.Run(2 * time.Minute)
+	require.True(t, p.Core.Settled())
+	want := 0
+	for _, name := range l.Names() {
+		if slices.Contains(w.holders(refOf(l, name), store.DefaultReplicas), p) {
+			want++
+		}
+	}
+	require.Equal(t, want, p.Core.Shelf().Len())
+}
+
 // held is how many records the newest members hold together.
 func held(w *World, newest int) (n int) {
 	for _, p := range w.alive {
