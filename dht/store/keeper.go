@@ -22,6 +22,7 @@ type keeper struct {
 	synced   map[ring.Peer]synced  // with each holder of the own arc
 	seen     []ring.Peer           // the neighbours at the last look
 	changed  time.Time             // when they last changed
+	began    time.Time             // when the core began to fetch what it must hold
 	beyond   map[ring.ID]time.Time // since when a record is held beyond its holders
 	next     struct{ look, expire, surplus time.Time }
 	settling bool
@@ -39,7 +40,12 @@ type synced struct {
 	at   time.Time
 }
 
-const comparisonsAtOnce = 3
+const (
+	comparisonsAtOnce = 3
+	// settlePatience is how long a member looks for somebody who holds all of its arcs before
+	// it makes do with what it has.
+	settlePatience = time.Minute
+)
 
 func newKeeper(c *Core) keeper {
 	return keeper{c: c, synced: map[ring.Peer]synced{}, beyond: map[ring.ID]time.Time{}}
@@ -94,11 +100,14 @@ func (k *keeper) settle(s ring.State) {
 		return
 	}
 	k.settling = true
+	if k.tries == 0 {
+		k.began = c.now
+	}
 	k.tries++
 	from := k.from()
 	k.fetch(k.arcs(s, before), func(ok bool) {
 		k.settling = false
-		if ok || k.tries >= 2*c.cfg.Replicas {
+		if ok || c.now.Sub(k.began) > settlePatience {
 			k.settled, k.have, k.once = true, from, from
 		}
 	})
