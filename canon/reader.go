@@ -30,6 +30,13 @@ const (
 	majorArray = 4
 )
 
+// The simple values that are read here (section 3.3).
+const (
+	simpleFalse = 0xf4
+	simpleTrue  = 0xf5
+	simpleNull  = 0xf6
+)
+
 // head reads the head of an item that has elements.
 func (r *Reader) head(major byte) int {
 	n := r.argument(major)
@@ -146,6 +153,27 @@ func (r *Reader) Raw() []byte {
 	out := r.rest[:n:n]
 	r.rest = rest
 	return out
+}
+
+// Bool reads a truth value.
+func (r *Reader) Bool() bool {
+	yes := r.is(simpleTrue)
+	if !yes && !r.is(simpleFalse) {
+		r.fail(fmt.Errorf("decode: %w: no truth value", ErrShape))
+	}
+	return yes
+}
+
+// Null reports whether null stands next, and reads it if so.
+func (r *Reader) Null() bool { return r.is(simpleNull) }
+
+// is reads a byte if it stands next.
+func (r *Reader) is(b byte) bool {
+	if len(r.rest) == 0 || r.rest[0] != b {
+		return false
+	}
+	r.rest = r.rest[1:]
+	return true
 }
 
 // Done returns the first error, or one if something is left.

@@ -75,6 +75,23 @@ func TestReaderReadsIntegersInTheirShortestForm(t *testing.T) {
 	}
 }
 
+func TestReaderReadsTruthValuesAndNull(t *testing.T) {
+	r := Read(MustMarshal([]any{true, false, nil, 1}))
+	r.Struct(4)
+	require.False(t, r.Null())
+	require.True(t, r.Bool())
+	require.False(t, r.Bool())
+	require.True(t, r.Null())
+	require.False(t, r.Null())
+	require.EqualValues(t, 1, r.Uint())
+	require.NoError(t, r.Done())
+	for _, bad := range [][]byte{{0xf6}, {0xf7}, {0xf8, 21}, {0x01}, {}} {
+		r := Read(bad)
+		require.False(t, r.Bool())
+		require.ErrorIs(t, r.Done(), ErrShape)
+	}
+}
+
 // The reader accepts nothing that Unmarshal would refuse, but for the item that is raw,
 // and nothing that decodes to another value.
 func FuzzReader(f *testing.F) {

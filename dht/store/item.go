@@ -143,18 +143,24 @@ func DecodeItem(raw []byte) (*Item, error) {
 	if len(raw) > maxItem {
 		return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrItem, len(raw), maxItem)
 	}
-	var w wireItem
-	if err := canon.Unmarshal(raw, &w); err != nil {
+	r := canon.Read(raw)
+	r.Struct(5)
+	isPart, body := r.Bool(), r.Raw()
+	other, signer, sig := r.Bytes(), r.Bytes(), r.Bytes()
+	if err := r.Done(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrItem, err)
 	}
-	it := &Item{Signer: w.Signer, Other: w.Other, Sig: w.Sig, raw: raw, body: bodyHash(w.Body)}
+	if len(other) != hash.Size {
+		return nil, fmt.Errorf("%w: a hash of %d bytes", ErrItem, len(other))
+	}
+	it := &Item{Signer: signer, Other: hash.Hash(other), Sig: sig, raw: raw, body: bodyHash(body)}
 	var err error
-	if w.IsPart {
+	if isPart {
 		it.Part = new(Part)
-		err = canon.Unmarshal(w.Body, it.Part)
+		err = canon.Unmarshal(body, it.Part)
 	} else {
 		it.Header = new(Header)
-		err = canon.Unmarshal(w.Body, it.Header)
+		err = canon.Unmarshal(body, it.Header)
 	}
 	if err == nil {
 		err = it.check()

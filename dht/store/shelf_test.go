@@ -440,19 +440,48 @@ func FuzzDecodeItem(f *testing.F) {
 
 func FuzzDecodeRequest(f *testing.F) {
 	key := ring.KeyOf([]byte("x"))
-	for _, r := range []*Request{{Ring: &ring.Question{Kind: ring.Find}}, {Get: &Get{Key: key, Full: true}}, {Spans: []Span{{Arc: Arc{From: key}}}}, {Fetch: []Short{{1}}}, {Watch: &Watch{Key: key}}, {Changed: &key}} {
+	one := samples(f)
+	for _, r := range []*Request{{Ring: &ring.Question{Kind: ring.Find}}, {Get: &Get{Key: key, Full: true}}, {Put: one}, {Push: one}, {Spans: []Span{{Arc: Arc{From: key}}}}, {Fetch: []Short{{1}}}, {Watch: &Watch{Key: key}}, {Changed: &key}} {
 		f.Add(canon.MustMarshal(r))
 	}
-	f.Fuzz(func(_ *testing.T, raw []byte) {
-		var r Request
-		if canon.Unmarshal(raw, &r) != nil {
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		r := sameDecoded(t, Requests(), raw)
+		if r == nil {
 			return
 		}
 		c := New(ring.PeerOf("self"), Config{}, newShelf(), silence{})
 		c.Member().Join(start)
 		c.Tick(start.Add(time.Hour))
-		c.Serve(start.Add(time.Hour), ring.PeerOf("other"), &r)
+		c.Serve(start.Add(time.Hour), ring.PeerOf("other"), r)
 	})
+}
+
+func FuzzDecodeResponse(f *testing.F) {
+	for _, r := range []*Response{{Ring: &ring.Answer{}}, {Role: Primary, Settled: true, Digest: hash.Hash{1}, Items: samples(f)}, {Differ: []Difference{{Same: true}, {IDs: []Short{{1}}}}}, {Refusal: 3}} {
+		f.Add(canon.MustMarshal(r))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) { sameDecoded(t, Responses(), raw) })
+}
+
+// sameDecoded decodes as the codec does, and sees that it takes what [canon.Unmarshal] takes.
+func sameDecoded[T any](t *testing.T, c canon.Codec[*T], raw []byte) *T {
+	var want T
+	err := canon.Unmarshal(raw, &want)
+	got, gotErr := c.Decode(raw)
+	require.Equal(t, err == nil, gotErr == nil, "%v; %v", err, gotErr)
+	if err != nil {
+		return nil
+	}
+	require.Equal(t, raw, canon.MustMarshal(got))
+	return got
+}
+
+func samples(tb testing.TB) []*Item {
+	a := &Author{Network: NewNetwork("test"), Clock: &crdt.Clock{}, Rand: rand.Reader}
+	a.Key, _ = keys.FromSeed(keys.Ed25519, make([]byte, 32))
+	items, err := a.Create(start, Ref{a.Owner(), "name"}, Spec{Kind: crdt.Register}, nil, Write([]byte("value")))
+	require.NoError(tb, err)
+	return items
 }
 
 // silence is a network in which nobody answers.

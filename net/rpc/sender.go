@@ -15,6 +15,7 @@ type sender[T any] struct {
 	box    *outbox
 	stream network.Stream // nil when there is none
 	buf    []byte
+	until  time.Time // the stream's write deadline
 }
 
 // run ends when the mailbox closes or nothing was sent for a while.
@@ -79,7 +80,10 @@ func (s *sender[T]) write() bool {
 		if fresh && !s.open() {
 			return false
 		}
-		_ = s.stream.SetWriteDeadline(time.Now().Add(sendTimeout))
+		if now := time.Now(); fresh || s.until.Sub(now) < sendTimeout { // seldom, as it makes a timer
+			s.until = now.Add(2 * sendTimeout)
+			_ = s.stream.SetWriteDeadline(s.until)
+		}
 		if _, err := s.stream.Write(s.buf); err == nil {
 			return true
 		}

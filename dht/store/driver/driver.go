@@ -16,7 +16,6 @@ import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/multiformats/go-multiaddr/net"
 
-	"github.com/starlingmesh/starling/canon"
 	"github.com/starlingmesh/starling/crypto/hash"
 	"github.com/starlingmesh/starling/dht/ring"
 	"github.com/starlingmesh/starling/dht/store"
@@ -87,7 +86,7 @@ func New(h *p2p.Host, cfg Config, log *slog.Logger) (*Driver, error) {
 		reach = func(ctx context.Context, to peer.ID) error { return h.Connect(ctx, h.Peerstore().PeerInfo(to)) }
 	}
 	d.talk = rpc.NewExchange(h, rpc.Talk[*store.Request, *store.Response]{
-		ID: d.proto, Request: canon.CBOR[*store.Request](), Response: canon.CBOR[*store.Response](),
+		ID: d.proto, Request: store.Requests(), Response: store.Responses(),
 		MaxSize: maxLetter, PerSecond: perSecond, Timeout: timeout, Reach: reach, Handle: d.serve,
 	}, log)
 	if cfg.Member {
