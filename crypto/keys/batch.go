@@ -5,7 +5,7 @@ import (
 	"encoding/binary"
 	"slices"
 
-	"github.com/consensys/gnark-crypto/ecc/secp256k1/fr"
+	"github.com/starlingmesh/starling/crypto/curve"
 )
 
 // Item is one signature to be verified in a batch.
@@ -81,10 +81,10 @@ type claim struct {
 	index int
 	item  *Item
 	sig   secpSignature
-	minus point // -R
+	minus curve.Point // -R
 
-	z      [2]uint64  // the weight, little-endian words
-	u1, u2 fr.Element // z*e/s and z*r/s
+	z      [2]uint64    // the weight, little-endian words
+	u1, u2 curve.Scalar // z*e/s and z*r/s
 }
 
 func newClaim(index int, it *Item) (claim, bool) {
@@ -92,8 +92,8 @@ func newClaim(index int, it *Item) (claim, bool) {
 	if !ok {
 		return claim{}, false
 	}
-	minus := point{x: sig.x}
-	if !minus.liftX(!sig.odd) { // the other parity than R
+	minus, ok := curve.LiftX(sig.x, !sig.odd) // the other parity than R
+	if !ok {
 		return claim{}, false
 	}
 	return claim{index: index, item: it, sig: sig, minus: minus}, true
@@ -110,22 +110,18 @@ func verifyClaims(claims []claim) []int {
 func weigh(claims []claim) {
 	weights := make([]byte, 16*len(claims))
 	_, _ = rand.Read(weights) // never fails (crypto/rand)
-	s := make([]fr.Element, len(claims))
+	s := make([]curve.Scalar, len(claims))
 	for i := range claims {
 		s[i] = claims[i].sig.s
 	}
-	s = fr.BatchInvert(s)
+	curve.InvertAll(s)
 	for i := range claims {
 		c := &claims[i]
 		w := weights[16*i : 16*i+16]
 		w[15] |= 1 // not zero; 127 random bits remain
 		c.z = [2]uint64{binary.BigEndian.Uint64(w[8:]), binary.BigEndian.Uint64(w)}
-		var z fr.Element
-		z.SetBytes(w)
-		z.Mul(&z, &s[i])
-		e := challenge(c.item.Msg)
-		c.u1.Mul(&z, &e)
-		c.u2.Mul(&z, &c.sig.r)
+		z := curve.ReduceScalar(w).Mul(s[i])
+		c.u1, c.u2 = z.Mul(challenge(c.item.Msg)), z.Mul(c.sig.r)
 	}
 }
 
@@ -152,31 +148,30 @@ func bisect(claims []claim, knownBad bool) []int {
 
 // hold checks sum z*(-R) + (sum u1)*G + sum over signers (sum u2)*Q = 0.
 func hold(claims []claim) bool {
-	var base fr.Element
+	var base curve.Scalar
 	type signer struct {
 		key    *PublicKey
-		scalar fr.Element
+		scalar curve.Scalar
 	}
 	signers := make([]signer, 0, len(claims))
 	place := make(map[string]int, len(claims))
-	m := newMultiplication(3*len(claims) + 2)
+	m := curve.NewSum(2*len(claims) + 1)
 	for i := range claims {
 		c := &claims[i]
-		m.addHalf(&c.minus, c.z)
-		base.Add(&base, &c.u1)
+		m.AddHalf(&c.minus, c.z)
+		base = base.Add(c.u1)
 		at, known := place[c.item.Key.enc]
 		if !known {
 			at = len(signers)
 			place[c.item.Key.enc] = at
 			signers = append(signers, signer{key: &c.item.Key})
 		}
-		signers[at].scalar.Add(&signers[at].scalar, &c.u2)
+		signers[at].scalar = signers[at].scalar.Add(c.u2)
 	}
-	m.add(&generator, &base)
+	m.Add(&curve.Generator, base)
 	for i := range signers {
 		s := &signers[i]
-		m.add(&s.key.point, &s.scalar)
+		m.Add(&s.key.point, s.scalar)
 	}
-	sum := m.sum()
-	return sum.isInfinity()
+	return m.Total().IsInfinity()
 }

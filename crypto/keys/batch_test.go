@@ -5,11 +5,12 @@ import (
 	"math/big"
 	"testing"
 
-	"github.com/consensys/gnark-crypto/ecc"
 	"github.com/consensys/gnark-crypto/ecc/secp256k1"
 	"github.com/consensys/gnark-crypto/ecc/secp256k1/fr"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
+
+	"github.com/starlingmesh/starling/crypto/curve"
 )
 
 // signed makes n items of one kind by the given number of signers.
@@ -153,7 +154,8 @@ func contrived(t require.TestingT, k, s *big.Int, msg []byte) (Item, bool) {
 	}
 	e := challenge(msg)
 	d := new(big.Int).Mul(s, k)
-	d.Sub(d, e.BigInt(new(big.Int)))
+	eBytes := e.Bytes()
+	d.Sub(d, new(big.Int).SetBytes(eBytes[:]))
 	d.Mul(d, new(big.Int).ModInverse(r, fr.Modulus())).Mod(d, fr.Modulus())
 	if d.Sign() == 0 {
 		return Item{}, false
@@ -184,7 +186,7 @@ func TestContrivedSignaturesVerifyBothWays(t *testing.T) {
 
 func TestKeysNearTheGeneratorVerifyBothWays(t *testing.T) {
 	one := big.NewInt(1)
-	l := lambda.BigInt(new(big.Int))
+	l, _ := new(big.Int).SetString("5363ad4cc05c30e0a5261c028812645a122e22ea20816678df02967c1b23bd72", 16) // the endomorphism's eigenvalue
 	var items []Item
 	for _, d := range []*big.Int{one, big.NewInt(2), new(big.Int).Sub(fr.Modulus(), one), l, new(big.Int).Sub(fr.Modulus(), l), new(big.Int).Mod(new(big.Int).Mul(l, l), fr.Modulus())} {
 		key, err := ParsePrivateKey(append([]byte{byte(Secp256k1)}, d.FillBytes(make([]byte, 32))...))
@@ -204,22 +206,16 @@ func TestBoundedXOverflowIsAccepted(t *testing.T) {
 	// its coordinate: R has no known logarithm, but Q = (s*R - e*G)/r still exists.
 	n, p := fr.Modulus(), secpFieldModulus()
 	for x := new(big.Int).Add(n, big.NewInt(1)); x.Cmp(p) < 0; x.Add(x, big.NewInt(1)) {
-		var lifted point
-		lifted.x.setBytes(x.Bytes())
-		if !lifted.liftX(false) {
+		lifted, ok := curve.LiftX([32]byte(x.FillBytes(make([]byte, 32))), false)
+		if !ok {
 			continue
 		}
-		point := secp256k1.G1Affine{X: lifted.x.element(), Y: lifted.y.element()}
 		r := new(big.Int).Sub(x, n)
 		msg, s := []byte("overflow"), big.NewInt(12345)
-		e := challenge(msg)
-		inv := new(big.Int).ModInverse(r, n)
-		var a, b, q secp256k1.G1Affine
-		a.ScalarMultiplication(&point, new(big.Int).Mod(new(big.Int).Mul(s, inv), n))
-		b.ScalarMultiplicationBase(new(big.Int).Mod(new(big.Int).Mul(e.BigInt(new(big.Int)), inv), n))
-		q.Sub(&a, &b)
-		qx := q.X.Bytes()
-		key, err := ParsePublicKey(append([]byte{byte(Secp256k1), 2 + byte(q.Y.Bits()[0]&1)}, qx[:]...))
+		inv := curve.ReduceScalar(r.Bytes()).InverseVarTime()
+		q := curve.MulVarTime(curve.ReduceScalar(s.Bytes()).Mul(inv), lifted).Sub(curve.BaseMulVarTime(challenge(msg).Mul(inv)))
+		enc := q.Bytes()
+		key, err := ParsePublicKey(append([]byte{byte(Secp256k1)}, enc[:]...))
 		require.NoError(t, err)
 		sig := append(r.FillBytes(make([]byte, 32)), s.FillBytes(make([]byte, 32))...)
 		good := Item{key, msg, append(sig[:64:64], 2)}
@@ -237,72 +233,4 @@ func TestBoundedXOverflowIsAccepted(t *testing.T) {
 func secpFieldModulus() *big.Int {
 	p := new(big.Int).Lsh(big.NewInt(1), 256)
 	return p.Sub(p, new(big.Int).SetUint64(1<<32+977))
-}
-
-func TestEndomorphismMultipliesByLambda(t *testing.T) {
-	_, g := secp256k1.Generators()
-	var want secp256k1.G1Affine
-	want.ScalarMultiplication(&g, lambda.BigInt(new(big.Int)))
-	require.Equal(t, generator, pointOf(&g))
-	p := generator
-	p.x.mul(&p.x, &beta)
-	require.Equal(t, pointOf(&want), p)
-}
-
-func TestSplitScalarsAreShortAndAddUp(t *testing.T) {
-	check := func(t require.TestingT, k fr.Element) {
-		k1, neg1, k2, neg2 := split(&k)
-		value := func(w [2]uint64, neg bool) (out fr.Element) {
-			out.SetBigInt(new(big.Int).Add(new(big.Int).SetUint64(w[0]), new(big.Int).Lsh(new(big.Int).SetUint64(w[1]), 64)))
-			if neg {
-				out.Neg(&out)
-			}
-			return out
-		}
-		a, b := value(k1, neg1), value(k2, neg2)
-		b.Mul(&b, &lambda).Add(&b, &a)
-		require.True(t, b.Equal(&k), "the halves add up only if none was cut at 128 bits")
-	}
-	for _, edge := range []int64{0, 1, 2, -1, -2} {
-		var k fr.Element
-		check(t, *k.SetInt64(edge))
-		check(t, *k.Add(&k, &lambda))
-	}
-	rapid.Check(t, func(t *rapid.T) {
-		var k fr.Element
-		k.SetBytes(rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(t, "k"))
-		check(t, k)
-	})
-}
-
-func TestMultiplicationAgreesWithTheCurveLibrary(t *testing.T) {
-	_, g := secp256k1.Generators()
-	rapid.Check(t, func(t *rapid.T) {
-		n := rapid.SampledFrom([]int{1, 2, 5, 13, 60, 250}).Draw(t, "n")
-		m := newMultiplication(2 * n)
-		points, scalars := make([]secp256k1.G1Affine, n), make([]fr.Element, n)
-		step := rapid.Uint64Range(0, 3).Draw(t, "step")
-		rng := rapid.Uint64().Draw(t, "scalars")
-		for i := range n { // few distinct points, so that equal and opposite ones meet
-			k := new(big.Int).SetUint64(1 + step*uint64(i)%7)
-			points[i].ScalarMultiplication(&g, k)
-			if i%3 == 1 {
-				points[i].Neg(&points[i])
-			}
-			scalars[i].SetUint64(rng).Square(&scalars[i])
-			if i%2 == 1 {
-				scalars[i].Square(&scalars[i])
-			}
-			if rng%5 == 0 {
-				scalars[i].SetUint64(rng % 3)
-			}
-			rng = rng*6364136223846793005 + 1442695040888963407
-			p := pointOf(&points[i])
-			m.add(&p, &scalars[i])
-		}
-		var want secp256k1.G1Affine
-		_, err := want.MultiExp(points, scalars, ecc.MultiExpConfig{NbTasks: 1})
-		require.NoError(t, err)
-		require.Equal(t, pointOf(&want), m.sum())
-	})
 }

@@ -3,13 +3,13 @@ package keys
 import (
 	"crypto/sha256"
 	"fmt"
-	"math/big"
 	"slices"
 	"testing"
 
 	gnark "github.com/consensys/gnark-crypto/ecc/secp256k1/ecdsa"
 	decred "github.com/decred/dcrd/dcrec/secp256k1/v4"
 	"github.com/decred/dcrd/dcrec/secp256k1/v4/ecdsa"
+	"github.com/stretchr/testify/require"
 )
 
 func BenchmarkSign(b *testing.B) {
@@ -56,7 +56,11 @@ func BenchmarkVerifyElsewhere(b *testing.B) {
 	})
 	b.Run("gnark", func(b *testing.B) {
 		var key gnark.PublicKey
-		key.A.X, key.A.Y = it.Key.point.x.element(), it.Key.point.y.element()
+		x := it.Key.point.X()
+		decompressed, err := decred.ParsePubKey(it.Key.Bytes()[1:])
+		require.NoError(b, err)
+		key.A.X.SetBytes(x[:])
+		key.A.Y.SetBytes(decompressed.Y().Bytes())
 		for b.Loop() {
 			_, _ = key.Verify(it.Sig[:64], it.Msg, sha256.New())
 		}
@@ -117,12 +121,4 @@ func BenchmarkParsePublicKey(b *testing.B) {
 			_, _ = cache.Parse(enc)
 		}
 	})
-}
-
-func BenchmarkSplitScalar(b *testing.B) {
-	k := lambda
-	k.SetBigInt(new(big.Int).Lsh(big.NewInt(12345), 200))
-	for b.Loop() {
-		split(&k)
-	}
 }

@@ -16,10 +16,10 @@
 // Secp256k1 signing is decred's and not constant-time in every step (it inverts
 // the nonce in variable time, as its own documentation says); who can time
 // signing on the same machine with precision may learn about the key. Verifying
-// works on public data alone and uses variable-time arithmetic of gnark-crypto
+// works on public data alone and uses variable-time arithmetic (crypto/curve)
 // freely.
 //
 // The package knows messages as bytes only: domain tags and chain identifiers
 // are the business of who builds the message. It imports nothing of the project
-// but crypto/hash. Everything is safe for concurrent use.
+// but crypto/curve and crypto/hash. Everything is safe for concurrent use.
 package keys

@@ -4,6 +4,8 @@ import (
 	"crypto/ed25519"
 	"encoding/hex"
 	"fmt"
+
+	"github.com/starlingmesh/starling/crypto/curve"
 )
 
 // MaxPublicKeySize is the length in bytes of the longest encoded public key,
@@ -14,8 +16,8 @@ const MaxPublicKeySize = 1 + 1062
 // equal by ==, and it can be the key of a map. The zero value is no key and
 // verifies nothing.
 type PublicKey struct {
-	enc   string // kind byte, then the raw key
-	point point  // of a secp256k1 key, so that only parsing pays for the square root
+	enc   string      // kind byte, then the raw key
+	point curve.Point // of a secp256k1 key, so that only parsing pays for the square root
 }
 
 // ParsePublicKey reads what [PublicKey.Bytes] writes and checks that it is a
@@ -36,7 +38,7 @@ func ParsePublicKey(b []byte) (PublicKey, error) {
 	var err error
 	switch kind {
 	case Secp256k1:
-		key.point, err = parseSecpPoint(raw)
+		key.point, err = curve.ParsePoint(raw)
 	case Ed25519:
 		err = checkEd25519(raw)
 	case P256:

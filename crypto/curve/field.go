@@ -1,4 +1,4 @@
-package keys
+package curve
 
 import (
 	"encoding/binary"

@@ -1,4 +1,4 @@
-package keys
+package curve
 
 import (
 	"math/big"
@@ -23,6 +23,11 @@ func drawField(t *rapid.T, name string) field {
 func (z *field) big() *big.Int {
 	b := z.bytes()
 	return new(big.Int).SetBytes(b[:])
+}
+
+func secpFieldModulus() *big.Int {
+	p := new(big.Int).Lsh(big.NewInt(1), 256)
+	return p.Sub(p, new(big.Int).SetUint64(1<<32+977))
 }
 
 func TestFieldAgreesWithBigIntegers(t *testing.T) {

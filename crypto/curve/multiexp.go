@@ -1,53 +1,51 @@
-package keys
+package curve
 
-import (
-	"github.com/consensys/gnark-crypto/ecc/secp256k1"
-	"github.com/consensys/gnark-crypto/ecc/secp256k1/fr"
-)
-
-// multiplication sums up many points times scalars (Pippenger's bucket method).
-// It beats the curve library's own for our sizes in two ways: scalars of 256
-// bits are split in two halves by the curve's endomorphism, so that they line up
-// with the weights of 128 bits; and points are added in affine coordinates, with
-// one field inversion for a whole round of additions. Variable time: for public
-// data only.
-type multiplication struct {
-	points  []point     // never infinity
+// Sum adds up many points times scalars (Pippenger's bucket method). It beats the curve
+// library's own for our sizes in two ways: scalars of 256 bits are split in two halves by the
+// curve's endomorphism, so that they line up with weights of 128 bits; and points are added in
+// affine coordinates, with one field inversion for a whole round of additions. Variable time:
+// for public data only.
+type Sum struct {
+	points  []Point     // never infinity
 	scalars [][2]uint64 // below 2^128, little-endian words
 }
 
-func newMultiplication(size int) *multiplication {
-	return &multiplication{
-		points:  make([]point, 0, size),
-		scalars: make([][2]uint64, 0, size),
-	}
+// NewSum makes an empty sum with room for some points.
+func NewSum(size int) *Sum {
+	return &Sum{points: make([]Point, 0, 2*size), scalars: make([][2]uint64, 0, 2*size)}
 }
 
-// addHalf adds p times a scalar below 2^128.
-func (m *multiplication) addHalf(p *point, k [2]uint64) {
+// AddHalf adds p times a number below 2^128, in little-endian words.
+func (m *Sum) AddHalf(p *Point, k [2]uint64) {
+	if k == [2]uint64{} || p.IsInfinity() {
+		return
+	}
 	m.points = append(m.points, *p)
 	m.scalars = append(m.scalars, k)
 }
 
-// add adds p times any scalar.
-func (m *multiplication) add(p *point, k *fr.Element) {
-	k1, neg1, k2, neg2 := split(k)
+// Add adds p times any scalar.
+func (m *Sum) Add(p *Point, k Scalar) {
+	if p.IsInfinity() {
+		return
+	}
+	k1, neg1, k2, neg2 := split(&k.v)
 	q := *p
 	if neg1 {
 		q.y.neg(&p.y)
 	}
-	m.addHalf(&q, k1)
+	m.AddHalf(&q, k1)
 	q.x.mul(&p.x, &beta)
 	q.y = p.y
 	if neg2 {
 		q.y.neg(&p.y)
 	}
-	m.addHalf(&q, k2)
+	m.AddHalf(&q, k2)
 }
 
 // window returns the width in bits of a digit that makes the sum cheapest, as
 // measured: a wider digit means fewer additions into more buckets.
-func (m *multiplication) window() int {
+func (m *Sum) window() int {
 	switch n := len(m.points); {
 	case n < 12:
 		return 3
@@ -64,7 +62,11 @@ func (m *multiplication) window() int {
 	}
 }
 
-func (m *multiplication) sum() point {
+// Total is the sum.
+func (m *Sum) Total() Point {
+	if len(m.points) == 0 {
+		return Point{}
+	}
 	width := m.window()
 	b := newBuckets(width, len(m.points))
 	b.fill(m)
@@ -78,7 +80,7 @@ func (m *multiplication) sum() point {
 type buckets struct {
 	width, windows, values int
 	start, count           []int32 // by bucket: window*values + value-1
-	points                 []point
+	points                 []Point
 	lines                  slopes
 }
 
@@ -88,13 +90,13 @@ func newBuckets(width, points int) *buckets {
 	return &buckets{
 		width: width, windows: windows, values: values,
 		start: make([]int32, windows*values), count: make([]int32, windows*values),
-		points: make([]point, points*windows),
+		points: make([]Point, points*windows),
 		lines:  newSlopes(points * windows / 2),
 	}
 }
 
 // fill sorts the points into their buckets by counting.
-func (b *buckets) fill(m *multiplication) {
+func (b *buckets) fill(m *Sum) {
 	digits := make([]int16, len(m.points)*b.windows)
 	for i, k := range m.scalars {
 		row := digits[i*b.windows : (i+1)*b.windows]
@@ -149,7 +151,7 @@ func (b *buckets) digits(out []int16, k [2]uint64) {
 func (b *buckets) reduce() {
 	for {
 		b.lines.reset()
-		b.neighbours(func(_, p, q *point) { b.lines.prepare(p, q) })
+		b.neighbours(func(_, p, q *Point) { b.lines.prepare(p, q) })
 		if len(b.lines.values) == 0 {
 			return
 		}
@@ -167,7 +169,7 @@ func (b *buckets) reduce() {
 
 // neighbours calls f for every pair of neighbours in a bucket with the place for
 // their sum.
-func (b *buckets) neighbours(f func(sum, p, q *point)) {
+func (b *buckets) neighbours(f func(sum, p, q *Point)) {
 	for i, count := range b.count {
 		row := b.points[b.start[i] : b.start[i]+count]
 		for j := 0; j+1 < len(row); j += 2 {
@@ -179,12 +181,12 @@ func (b *buckets) neighbours(f func(sum, p, q *point)) {
 // collect returns sum over windows of 2^(width*window) * sum of value*bucket.
 // The inner sums of all windows go in step, to share inversions: adding up the
 // running sums from the highest bucket down counts every bucket value times.
-func (b *buckets) collect() point {
-	running, total := make([]point, b.windows), make([]point, b.windows)
-	var infinity point
+func (b *buckets) collect() Point {
+	running, total := make([]Point, b.windows), make([]Point, b.windows)
+	var infinity Point
 	for v := b.values - 1; v >= -1; v-- {
 		b.lines.reset()
-		next := func(w int) *point {
+		next := func(w int) *Point {
 			if at := w*b.values + v; v >= 0 && b.count[at] > 0 {
 				return &b.points[b.start[at]]
 			}
@@ -203,20 +205,17 @@ func (b *buckets) collect() point {
 	return combine(total, b.width)
 }
 
-// combine returns sum of 2^(width*i) * totals[i]. The doublings depend on each
-// other, so nothing shares an inversion; the curve library's coordinates need
-// none.
-func combine(totals []point, width int) point {
-	var sum secp256k1.G1Jac // infinity: Z is zero
+// combine returns sum of 2^(width*i) * totals[i]. The doublings depend on each other, so nothing
+// shares an inversion.
+func combine(totals []Point, width int) Point {
+	var sum jacobian
 	for i := len(totals) - 1; i >= 0; i-- {
 		for range width {
-			sum.DoubleAssign()
+			sum.double()
 		}
-		if p := &totals[i]; !p.isInfinity() {
-			sum.AddMixed(&secp256k1.G1Affine{X: p.x.element(), Y: p.y.element()})
+		if p := &totals[i]; !p.IsInfinity() {
+			sum.add(&p.x, &p.y)
 		}
 	}
-	var affine secp256k1.G1Affine
-	affine.FromJacobian(&sum)
-	return pointOf(&affine)
+	return sum.affine()
 }

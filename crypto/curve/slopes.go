@@ -1,26 +1,4 @@
-package keys
-
-import "github.com/consensys/gnark-crypto/ecc/secp256k1"
-
-// point is a point of secp256k1 in affine coordinates. The zero value is the
-// point at infinity, as (0, 0) is not on the curve.
-type point struct{ x, y field }
-
-// generator is G (SEC 2, section 2.4.1).
-var generator = point{
-	x: field{0x59F2815B16F81798, 0x029BFCDB2DCE28D9, 0x55A06295CE870B07, 0x79BE667EF9DCBBAC},
-	y: field{0x9C47D08FFB10D4B8, 0xFD17B448A6855419, 0x5DA4FBFC0E1108A8, 0x483ADA7726A3C465},
-}
-
-func (p *point) isInfinity() bool { return p.x.isZero() && p.y.isZero() }
-
-// pointOf converts from the curve library's form, in which (0, 0) is infinity too.
-func pointOf(a *secp256k1.G1Affine) (p point) {
-	x, y := a.X.Bytes(), a.Y.Bytes()
-	p.x.setBytes(x[:])
-	p.y.setBytes(y[:])
-	return p
-}
+package curve
 
 // slopes adds many pairs of points with one field inversion for all of them:
 // prepare every pair, invert, then add every pair in the same order.
@@ -38,10 +16,10 @@ func (s *slopes) reset() { s.values, s.next = s.values[:0], 0 }
 
 // prepare takes note of the denominator of the slope of the line through p and
 // q, or of 1 where the sum needs no slope.
-func (s *slopes) prepare(p, q *point) {
+func (s *slopes) prepare(p, q *Point) {
 	var d field
 	switch {
-	case p.isInfinity() || q.isInfinity():
+	case p.IsInfinity() || q.IsInfinity():
 		d = field{1}
 	case p.x != q.x:
 		d.sub(&q.x, &p.x)
@@ -71,15 +49,15 @@ func (s *slopes) invert() {
 }
 
 // add sets sum = p + q for the next pair; sum may be p or q.
-func (s *slopes) add(sum, p, q *point) {
+func (s *slopes) add(sum, p, q *Point) {
 	inverse := &s.values[s.next]
 	s.next++
 	var slope, x, y field
 	switch {
-	case p.isInfinity():
+	case p.IsInfinity():
 		*sum = *q
 		return
-	case q.isInfinity():
+	case q.IsInfinity():
 		*sum = *p
 		return
 	case p.x != q.x:
@@ -89,7 +67,7 @@ func (s *slopes) add(sum, p, q *point) {
 		slope.add(&x, &x)
 		slope.add(&slope, &x)
 	default:
-		*sum = point{}
+		*sum = Point{}
 		return
 	}
 	slope.mul(&slope, inverse)

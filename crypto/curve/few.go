@@ -1,0 +1,203 @@
+package curve
+
+import "sync"
+
+// MulVarTime returns k*p.
+func MulVarTime(k Scalar, p Point) Point {
+	return FewVarTime(Scalar{}, Term{k, Tables(p)[0]})
+}
+
+// BaseMulVarTime returns k*G.
+func BaseMulVarTime(k Scalar) Point { return FewVarTime(k) }
+
+// Term is a multiple of a point.
+type Term struct {
+	K Scalar
+	P *Table
+}
+
+// FewVarTime returns base*G + the sum of the terms. It is for up to about ten; see [Sum].
+func FewVarTime(base Scalar, terms ...Term) Point {
+	type row struct {
+		table  *Table
+		digits digits
+		beta   bool
+	}
+	rows := make([]row, 0, 2*len(terms))
+	longest := 0
+	for _, t := range terms {
+		if t.P.empty {
+			continue
+		}
+		k1, neg1, k2, neg2 := split(&t.K.v)
+		for _, half := range []row{{t.P, naf(k1, neg1), false}, {t.P, naf(k2, neg2), true}} {
+			longest = max(longest, half.digits.len)
+			rows = append(rows, half)
+		}
+	}
+	var sum jacobian
+	for at := longest - 1; at >= 0; at-- {
+		sum.double()
+		for i := range rows {
+			r := &rows[i]
+			d := r.digits.at[at]
+			if d == 0 {
+				continue
+			}
+			n := max(d, -d) / 2
+			x, y := &r.table.odd[n].x, &r.table.odd[n].y
+			if r.beta {
+				x = &r.table.betaX[n]
+			}
+			if d > 0 {
+				sum.add(x, y)
+			} else {
+				sum.addNegated(x, y)
+			}
+		}
+	}
+	addBase(&sum, base)
+	return sum.affine()
+}
+
+// nafWidth is the width of a digit of a scalar's half: it is 0, or odd and below 2^(nafWidth-1).
+const nafWidth = 5
+
+// Table holds the small odd multiples of a point, which make multiplying it fast.
+type Table struct {
+	odd   [1 << (nafWidth - 2)]Point // 1, 3, ... times the point
+	betaX [1 << (nafWidth - 2)]field // x of lambda times these
+	empty bool                       // of infinity
+}
+
+// Tables makes the tables of points, with two inversions for all.
+func Tables(points ...Point) []*Table {
+	out := make([]*Table, len(points))
+	doubled := AddAll(points, points)
+	var multiples []jacobian
+	for i := range points {
+		out[i] = &Table{empty: points[i].IsInfinity()}
+		if out[i].empty {
+			continue
+		}
+		var j jacobian
+		j.set(&points[i])
+		multiples = append(multiples, j)
+		for range len(out[i].odd) - 1 {
+			j.add(&doubled[i].x, &doubled[i].y)
+			multiples = append(multiples, j)
+		}
+	}
+	flat := affines(multiples)
+	for _, t := range out {
+		if t.empty {
+			continue
+		}
+		copy(t.odd[:], flat)
+		flat = flat[len(t.odd):]
+		for n := range t.odd {
+			t.betaX[n].mul(&t.odd[n].x, &beta)
+		}
+	}
+	return out
+}
+
+// digits is a number in non-adjacent form, the lowest digit first.
+type digits struct {
+	at  [130]int8
+	len int
+}
+
+// naf writes a number below 2^128 with digits of nafWidth.
+func naf(k [2]uint64, negative bool) (out digits) {
+	var carry uint64
+	for at := 0; at < 129; {
+		bit := carry
+		if at < 128 {
+			bit += k[at/64] >> (at % 64) & 1
+		}
+		if bit&1 == 0 { // 0, or a carry that goes on
+			at++
+			continue
+		}
+		d := int64(carry) + int64(bitsAt(k, at))
+		carry = 0
+		if d >= 1<<(nafWidth-1) {
+			d -= 1 << nafWidth
+			carry = 1
+		}
+		if negative {
+			out.at[at] = int8(-d)
+		} else {
+			out.at[at] = int8(d)
+		}
+		out.len = at + 1
+		at += nafWidth
+	}
+	return out
+}
+
+// bitsAt reads nafWidth bits from a place on.
+func bitsAt(k [2]uint64, at int) uint64 {
+	if at >= 128 {
+		return 0
+	}
+	v := k[at/64] >> (at % 64)
+	if at < 64 && at%64 != 0 {
+		v |= k[1] << (64 - at%64)
+	}
+	return v & (1<<nafWidth - 1)
+}
+
+const (
+	baseWidth   = 8
+	baseWindows = 256/baseWidth + 1
+)
+
+// baseTable holds d*2^(8*window)*G for the digits d from 1 to 128.
+var baseTable = sync.OnceValue(func() *[baseWindows][1 << (baseWidth - 1)]Point {
+	var all []jacobian
+	step := Generator
+	for range baseWindows {
+		var j jacobian
+		for range 1 << (baseWidth - 1) {
+			j.add(&step.x, &step.y)
+			all = append(all, j)
+		}
+		j.double()
+		step = j.affine()
+	}
+	flat := affines(all)
+	out := new([baseWindows][1 << (baseWidth - 1)]Point)
+	for w := range out {
+		copy(out[w][:], flat[w<<(baseWidth-1):])
+	}
+	return out
+})
+
+// addBase adds k*G.
+func addBase(sum *jacobian, k Scalar) {
+	if k.IsZero() {
+		return
+	}
+	table := baseTable()
+	b := k.Bytes()
+	carry := 0
+	for w := range baseWindows {
+		d := carry
+		if w < len(b) {
+			d += int(b[len(b)-1-w])
+		}
+		carry = 0
+		if d > 1<<(baseWidth-1) {
+			d -= 1 << baseWidth
+			carry = 1
+		}
+		switch {
+		case d > 0:
+			sum.add(&table[w][d-1].x, &table[w][d-1].y)
+		case d < 0:
+			sum.addNegated(&table[w][-d-1].x, &table[w][-d-1].y)
+		}
+	}
+}
