@@ -1,0 +1,27 @@
+package bulletproof
+
+import (
+	"encoding/binary"
+	"sync"
+
+	"github.com/starlingmesh/starling/crypto/curve"
+)
+
+const (
+	protocol     = "starling/bulletproofs+/v1"
+	generatorTag = "starling/bulletproofs+/generators/secp256k1_XMD:SHA-256_SSWU_RO_/v1"
+)
+
+// generators are the paper's vectors g and h.
+var generators = sync.OnceValue(func() (out struct{ g, h [Bits]curve.Point }) {
+	for i := range Bits {
+		out.g[i] = generator('g', i)
+		out.h[i] = generator('h', i)
+	}
+	return out
+})
+
+// generator hashes a vector's name and an index to the curve.
+func generator(vector byte, i int) curve.Point {
+	return curve.HashToPoint(binary.BigEndian.AppendUint32([]byte{vector}, uint32(i)), generatorTag)
+}
