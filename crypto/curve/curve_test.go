@@ -75,6 +75,9 @@ func TestMultiplesAgreeWithTheCurveLibrary(t *testing.T) {
 		}
 		sum := NewSum(len(points) + 1)
 		sum.Add(&Generator, base)
+		for i, p := range MulAllVarTime(k, points) {
+			require.Equal(t, byLibrary(k, points[i]), p)
+		}
 		terms := make([]Term, len(points))
 		for i, table := range Tables(points...) {
 			terms[i] = Term{scalars[i], table}
@@ -230,6 +233,17 @@ func BenchmarkPoint(b *testing.B) {
 		for b.Loop() {
 			FewVarTime(l, Term{k, t})
 		}
+	})
+	b.Run("variable-all-256", func(b *testing.B) {
+		points := make([]Point, 256)
+		for i := range points {
+			points[i] = p
+			p = p.Add(Generator)
+		}
+		for b.Loop() {
+			MulAllVarTime(k, points)
+		}
+		b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(256*b.N), "µs/point")
 	})
 	b.Run("hash", func(b *testing.B) {
 		for b.Loop() {

@@ -120,14 +120,6 @@ func (p Point) Sub(q Point) Point { return p.Add(q.Neg()) }
 func AddAll(p, q []Point) []Point {
 	out := make([]Point, len(p))
 	lines := newSlopes(len(p))
-	for i := range p {
-		lines.prepare(&p[i], &q[i])
-	}
-	if len(p) > 0 {
-		lines.invert()
-	}
-	for i := range p {
-		lines.add(&out[i], &p[i], &q[i])
-	}
+	lines.addAll(out, p, q)
 	return out
 }
