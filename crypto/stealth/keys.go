@@ -35,13 +35,13 @@ func NewKeys(view, spend curve.Scalar) (*Keys, error) {
 // viewKeysSize is the length of encoded view keys.
 const viewKeysSize = curve.ScalarSize + curve.PointSize
 
-// Bytes encodes view keys: the view secret, the public spend key.
-func (v *ViewKeys) Bytes() []byte {
+// ViewBytes encodes view keys: the view secret, the public spend key.
+func (v *ViewKeys) ViewBytes() []byte {
 	a, b := v.view.Bytes(), v.Spend.Bytes()
 	return append(a[:], b[:]...)
 }
 
-// ParseViewKeys reads what [ViewKeys.Bytes] writes. It returns [ErrKeys].
+// ParseViewKeys reads what [ViewKeys.ViewBytes] writes. It returns [ErrKeys].
 func ParseViewKeys(raw []byte) (*ViewKeys, error) {
 	if len(raw) != viewKeysSize {
 		return nil, fmt.Errorf("%w: %d bytes, want %d", ErrKeys, len(raw), viewKeysSize)

@@ -63,7 +63,7 @@ func TestOnlyTheRecipientFindsAndSpends(t *testing.T) {
 
 func TestViewKeysSeeAndDoNotSpend(t *testing.T) {
 	anna := wallet(t, "anna")
-	v, err := ParseViewKeys(anna.ViewKeys.Bytes())
+	v, err := ParseViewKeys(anna.ViewBytes())
 	require.NoError(t, err)
 	require.Equal(t, anna.ViewKeys, *v)
 	for n := range uint32(3) {
@@ -73,8 +73,8 @@ func TestViewKeysSeeAndDoNotSpend(t *testing.T) {
 	o := pays(t, anna.Address(2), 99, "", at)
 	require.EqualValues(t, 99, NewScanner(v, 3).Scan([]Candidate{{o.Output, at}})[0].Amount)
 	for name, raw := range map[string][]byte{
-		"short": anna.ViewKeys.Bytes()[1:], "zero": append(make([]byte, 32), anna.ViewKeys.Bytes()[32:]...),
-		"no point": append(anna.ViewKeys.Bytes()[:32], make([]byte, 33)...), "no scalar": append(bytes.Repeat([]byte{255}, 32), anna.ViewKeys.Bytes()[32:]...),
+		"short": anna.ViewBytes()[1:], "zero": append(make([]byte, 32), anna.ViewBytes()[32:]...),
+		"no point": append(anna.ViewBytes()[:32], make([]byte, 33)...), "no scalar": append(bytes.Repeat([]byte{255}, 32), anna.ViewBytes()[32:]...),
 	} {
 		_, err := ParseViewKeys(raw)
 		require.ErrorIs(t, err, ErrKeys, name)
