@@ -126,7 +126,7 @@ func (r *reading) check() {
 	}
 	settled, same := r.agreed()
 	switch {
-	case same && settled >= r.want && r.complete():
+	case same && settled >= r.want && r.complete() && !r.nothing():
 		r.end()
 	case r.pending > 0:
 	case !same && !r.wide:
@@ -135,8 +135,10 @@ func (r *reading) check() {
 		r.look(1)
 	case len(r.answers) > 0 && !r.complete():
 		r.fill()
-	case r.paths == 1 && r.nothing():
-		r.look(2) // before it is said that there is nothing: who was asked may have lied
+	case r.paths < 2 && r.nothing():
+		// Before it is said that there is nothing all holders are asked, and looked for by two
+		// ways: who was asked may have lied, or have come just now.
+		r.look(2)
 	default:
 		r.end()
 	}
