@@ -14,9 +14,9 @@ CC        ?= cc
 RACE      := $(shell command -v $(CC) >/dev/null 2>&1 && [ "$$($(GO) env CGO_ENABLED)" = 1 ] && echo -race)
 # Packages with goroutines, tested with the race detector. Pure packages are not
 # slowed down by it.
-CONCURRENT := ./chain/consensus/... ./chain/exec/... ./chain/journal/... ./chain/mempool/... ./chain/state/... \
+CONCURRENT := ./chain/confidential ./chain/consensus/... ./chain/exec/... ./chain/journal/... ./chain/mempool/... ./chain/state/... \
               ./chain/store/... ./chain/sync/... ./net/... ./dht ./dht/matrix ./dht/store/driver ./node/... ./turbine/driver ./turbine/parcel
-PURE       := $(shell $(GO) list ./... 2>/dev/null | grep -v -E '/(chain/(consensus|exec|journal|mempool|state|store|sync)|net|node|turbine/(driver|parcel))(/|$$)|/dht$$|/dht/(matrix|store/driver)$$')
+PURE       := $(shell $(GO) list ./... 2>/dev/null | grep -v -E '/(chain/(confidential|consensus|exec|journal|mempool|state|store|sync)|net|node|turbine/(driver|parcel))(/|$$)|/dht$$|/dht/(matrix|store/driver)$$')
 
 .PHONY: help
 help: ## show this list

@@ -27,7 +27,7 @@ func (n *Node) openEngine(Keys) error {
 	if n.ordering, err = newOrdering(n); err != nil {
 		return err
 	}
-	n.executor = exec.New(n.ledger, n.state, n.store, n.cfg.Store.KeepBlocks, n.checkDisk, n.record, n.ordering.decode, n.executed)
+	n.executor = exec.New(n.ledger, n.state, n.store, n.proofs, n.cfg.Store.KeepBlocks, n.checkDisk, n.record, n.ordering.decode, n.executed)
 	if n.votes, err = journal.Open(filepath.Join(n.cfg.Home, voteLogDir), journal.Options{Label: n.chain, SegmentBytes: voteSegment, MaxRecord: max(64<<20, int(n.genesis.Params.MaxBlockBytes)+overhead)}); err != nil {
 		return fmt.Errorf("vote log: %w", err)
 	}

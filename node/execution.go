@@ -25,7 +25,7 @@ func (n *Node) executed(x exec.Executed) error {
 	}
 	n.epochs.executed(b.Height)
 	n.evidence.executed(b)
-	n.intake.Executed(b.Height, x.Result.Accounts())
+	n.intake.Executed(b.Height, x.Result.Accounts(), x.Result.Images())
 	if n.lanes != nil {
 		n.lanes.driver.Executed(b.Epoch, b.Cut)
 	}

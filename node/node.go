@@ -16,6 +16,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/starlingmesh/starling/chain/confidential"
 	"github.com/starlingmesh/starling/chain/consensus"
 	"github.com/starlingmesh/starling/chain/exec"
 	"github.com/starlingmesh/starling/chain/journal"
@@ -69,6 +70,7 @@ type Node struct {
 	store        *store.Store
 	ledger       *ledger.Ledger
 	intake       *mempool.Intake
+	proofs       *confidential.Verifier
 	executor     *exec.Executor
 	epochs       *epochs
 	evidence     *evidencePool
@@ -174,10 +176,14 @@ func (n *Node) openMempool(Keys) error {
 	if err != nil {
 		return err
 	}
+	if n.proofs, err = confidential.NewVerifier(); err != nil {
+		return errors.Join(err, log.Close())
+	}
 	n.intake, err = mempool.NewIntake(mempool.IntakeConfig{
 		Pool:    mempool.Config{MaxTxs: n.cfg.Mempool.MaxTxs, MaxBytes: n.cfg.Mempool.MaxBytes, TTL: n.cfg.Mempool.TTL},
 		Ledger:  n.ledger,
 		State:   n.state,
+		Proofs:  n.proofs,
 		Journal: log,
 		Publish: func(raws [][]byte) { n.mesh.publishTxs(raws) },
 		Defer:   n.deferGossip,

@@ -22,7 +22,7 @@ import (
 // opaque makes an executor that takes transactions for empty blocks.
 func opaque(s *site) *Executor {
 	none := func(*types.Block) ([]*types.Tx, error) { return nil, nil }
-	return New(ledger.New(s.genesis), s.state, s.store, 0, func() error { return nil }, nil, none, func(x Executed) error {
+	return New(ledger.New(s.genesis), s.state, s.store, proofs(s.t), 0, func() error { return nil }, nil, none, func(x Executed) error {
 		s.executed <- x
 		return nil
 	})

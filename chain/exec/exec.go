@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/starlingmesh/starling/canon"
+	"github.com/starlingmesh/starling/chain/confidential"
 	"github.com/starlingmesh/starling/chain/consensus"
 	"github.com/starlingmesh/starling/chain/ledger"
 	"github.com/starlingmesh/starling/chain/state"
@@ -36,6 +37,7 @@ type Executor struct {
 	ledger   *ledger.Ledger
 	state    *state.State
 	store    *store.Store
+	proofs   *confidential.Verifier
 	decode   func(*types.Block) ([]*types.Tx, error)
 	listener func(Executed) error
 	keep     uint64
@@ -47,14 +49,14 @@ type Executor struct {
 	wake    chan struct{}
 }
 
-// New makes an executor. decode turns a block's transactions into typed ones;
+// New makes an executor. proofs verifies confidential transactions; decode turns a block's transactions into typed ones;
 // listener is called after each commit, from the executor's goroutine, and may
 // stop it by an error. keep is how many of the newest blocks stay stored, 0 for
 // all. space is asked before each commit whether there is room for one: the
 // database maps its files, and would be killed where other programs get an error.
 // extra adds records to a block's commit; nil for none.
-func New(l *ledger.Ledger, s *state.State, st *store.Store, keep uint64, space func() error, extra func(consensus.Decision) ([]state.KV, error), decode func(*types.Block) ([]*types.Tx, error), listener func(Executed) error) *Executor {
-	return &Executor{ledger: l, state: s, store: st, keep: keep, space: space, extra: extra, decode: decode, listener: listener, wake: make(chan struct{}, 1)}
+func New(l *ledger.Ledger, s *state.State, st *store.Store, proofs *confidential.Verifier, keep uint64, space func() error, extra func(consensus.Decision) ([]state.KV, error), decode func(*types.Block) ([]*types.Tx, error), listener func(Executed) error) *Executor {
+	return &Executor{ledger: l, state: s, store: st, proofs: proofs, keep: keep, space: space, extra: extra, decode: decode, listener: listener, wake: make(chan struct{}, 1)}
 }
 
 // Begin commits the genesis state if the state is empty. It returns the last
@@ -165,7 +167,7 @@ func (x *Executor) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		if err := x.execute(d); err != nil {
+		if err := x.execute(ctx, d); err != nil {
 			return err
 		}
 	}
@@ -183,7 +185,7 @@ func (x *Executor) next() (consensus.Decision, bool) {
 // ErrOutOfOrder means that a decided block does not follow the executed one.
 var ErrOutOfOrder = errors.New("decided block does not follow the executed one")
 
-func (x *Executor) execute(d consensus.Decision) error {
+func (x *Executor) execute(ctx context.Context, d consensus.Decision) error {
 	b := d.Block
 	if uint64(b.Height) != x.state.Version()+1 {
 		return fmt.Errorf("execute block %d at state %d: %w", b.Height, x.state.Version(), ErrOutOfOrder)
@@ -195,7 +197,16 @@ func (x *Executor) execute(d consensus.Decision) error {
 	if err != nil {
 		return fmt.Errorf("execute block %d: %w", b.Height, err)
 	}
-	result, err := x.ledger.Execute(input(b, txs), x.state)
+	in := input(b, txs)
+	bad, err := x.proofs.Verify(ctx, x.state, txs, b.Height)
+	if errors.Is(err, context.Canceled) {
+		return nil // stopped while it verified
+	}
+	if err != nil {
+		return fmt.Errorf("verify block %d: %w", b.Height, err)
+	}
+	in.Proven = func(tx *types.Tx) bool { return bad[tx.ID()] == nil }
+	result, err := x.ledger.Execute(in, x.state)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/starlingmesh/starling/chain/confidential"
 	"github.com/starlingmesh/starling/chain/consensus"
 	"github.com/starlingmesh/starling/chain/ledger"
 	"github.com/starlingmesh/starling/chain/state"
@@ -69,7 +70,7 @@ func openSite(t *testing.T, dir string, keep uint64) *site {
 		}
 		return txs, nil
 	}
-	s.exec = New(l, s.state, s.store, keep, func() error { return nil }, nil, decode, func(x Executed) error {
+	s.exec = New(l, s.state, s.store, proofs(s.t), keep, func() error { return nil }, nil, decode, func(x Executed) error {
 		s.executed <- x
 		return s.refuse
 	})
@@ -177,4 +178,10 @@ func TestOldBlocksAreDroppedIfAskedFor(t *testing.T) {
 	require.ErrorIs(t, err, store.ErrNotFound)
 	_, err = Read(4, s.store)
 	require.NoError(t, err)
+}
+
+func proofs(tb testing.TB) *confidential.Verifier {
+	v, err := confidential.NewVerifier()
+	require.NoError(tb, err)
+	return v
 }

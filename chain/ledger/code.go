@@ -29,6 +29,7 @@ const (
 	TooManyUnbonding        Code = 26 // wait for an earlier release
 	NotJailed               Code = 27
 	StillJailed             Code = 28 // the time is not over
+	BadProof                Code = 29 // the outputs of a shield do not hold what they should
 )
 
 // Codes without any effect; the same transaction may come again.
@@ -43,6 +44,11 @@ const (
 	SequenceFuture     Code = 71
 	CannotPayFee       Code = 72
 	FeeInvariantBroken Code = 73 // a defect of this program, see [Result.Defects]
+	// Of transactions without a sender, which have no account that could pay for a failure:
+	ProofInvalid         Code = 74 // a proof does not hold, or a ring names what may not be in it
+	ImageWasSpent        Code = 75 // an output is spent already
+	UnshieldBelowReserve Code = 76 // would create an account with less than the reserve
+	PoolEmpty            Code = 77 // would pay out more than was ever shielded
 )
 
 var codeNames = map[Code]string{
@@ -60,6 +66,7 @@ var codeNames = map[Code]string{
 	TooManyUnbonding:        "too-many-unbonding",
 	NotJailed:               "not-jailed",
 	StillJailed:             "still-jailed",
+	BadProof:                "bad-proof",
 	WrongChain:              "wrong-chain",
 	Expired:                 "expired",
 	ExpiryTooFar:            "expiry-too-far",
@@ -70,6 +77,10 @@ var codeNames = map[Code]string{
 	SequenceFuture:          "sequence-future",
 	CannotPayFee:            "cannot-pay-fee",
 	FeeInvariantBroken:      "fee-invariant-broken",
+	ProofInvalid:            "proof-invalid",
+	ImageWasSpent:           "image-spent",
+	UnshieldBelowReserve:    "unshield-below-reserve",
+	PoolEmpty:               "pool-empty",
 }
 
 // Codes lists every code in ascending order.
@@ -112,4 +123,9 @@ var refusals = map[Code]error{
 	SequencePast:   ErrSequencePast,
 	SequenceFuture: errSequenceAhead,
 	CannotPayFee:   ErrCannotPayFee,
+
+	ProofInvalid:         ErrProof,
+	ImageWasSpent:        ErrImageSpent,
+	UnshieldBelowReserve: ErrUnshieldBelowReserve,
+	PoolEmpty:            ErrPoolEmpty,
 }

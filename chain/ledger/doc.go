@@ -11,8 +11,13 @@
 //	a/<address>  an [Account]: balance in drops and the next sequence number
 //	m/supply     coins that exist now, in drops
 //	m/burned     coins burned since genesis, in drops
+//	m/shielded   coins in confidential outputs, in drops; absent before the first
+//	m/outputs    how many confidential outputs there ever were; absent before the first
+//	o/<number>   an [Output], numbered in the order of the chain, 8 bytes big-endian
+//	i/<image>    the height at which a key image was shown: what it stands for is spent
 //
-// supply + burned is the genesis supply for ever. The two totals are written once
+// supply + burned is the genesis supply for ever, and the supply is what accounts, stakes and
+// confidential outputs hold. The totals are written once
 // a block, from the sum of what each transaction burned: no transaction reads or
 // writes them, so they do not make transactions depend on each other.
 //
@@ -34,6 +39,12 @@
 // sequence can always be used up. A payment that would create an account needs
 // X >= R. A payment to oneself is useful for nothing, costs its fee, and is
 // refused rather than ignored so that no later rule has to think about it.
+//
+// A transaction without a sender (types.Anonymous) has no account that could pay for a failure:
+// it is applied as a whole, or not at all. That it makes no coins, and that who signed may spend
+// what is spent, is proved by cryptography, and verified before transactions come here
+// ([Block].Proven); that nothing is spent twice, that rings name what may be in them, and that no
+// more leaves the pool than went in, is seen to here.
 //
 // Accounts are never deleted. A new account starts at sequence 0; were deletion
 // ever added, a new account would have to start above every sequence the

@@ -29,11 +29,12 @@ var allInvariants = []func(*Ledger) invariant{
 	func(l *Ledger) invariant { return &accountsFunded{reserve: l.params.Reserve} },
 	func(*Ledger) invariant { return &onlySenderPays{} },
 	func(*Ledger) invariant { return &stakesAreTheSenders{} },
+	func(*Ledger) invariant { return &imagesShownOnce{} },
 }
 
 // verify asks every invariant about what the view would commit.
 func (l *Ledger) verify(v *view, tx *types.Tx, code Code) error {
-	did := outcome{code: code, fee: v.fee, burned: v.burned}
+	did := outcome{code: code, fee: v.fee, burned: v.burned, pool: [2]types.Drops{v.poolIn, v.poolOut}}
 	var broken []error
 	for _, newLaw := range l.invariants {
 		law := newLaw(l)
@@ -92,6 +93,12 @@ func checkEntry(key, value []byte) error {
 		if len(value) != len(types.Address{}) {
 			err = ErrEncoding
 		}
+	case "i":
+		if _, ok := decodeDrops(value); !ok {
+			err = ErrEncoding
+		}
+	case "o":
+		_, err = DecodeOutput(value)
 	default:
 		if !bytes.Equal(key, types.StakersKey()) {
 			return fmt.Errorf("%w: of no type that transactions may touch", ErrEncoding)
@@ -119,7 +126,7 @@ func coinsIn(key, value []byte) (types.Drops, error) {
 	return 0, nil
 }
 
-// coinsConserved: what accounts and stakes lost together is what was burned. Sums have 128
+// coinsConserved: what accounts, stakes and the pool lost together is what was burned. Sums have 128
 // bits, so nothing wraps around unseen.
 type coinsConserved struct{ before, after sum128 }
 
@@ -141,11 +148,13 @@ func (c *coinsConserved) visit(key, before, after []byte) {
 }
 
 func (c *coinsConserved) finish(_ *types.Tx, did outcome) error {
-	explained := c.after
+	explained, had := c.after, c.before
 	explained.add(did.burned)
-	if explained != c.before {
-		return fmt.Errorf("coins: accounts and stakes held %d:%d, now hold %d:%d, and %s was burned",
-			c.before.hi, c.before.lo, c.after.hi, c.after.lo, did.burned)
+	explained.add(did.pool[0])
+	had.add(did.pool[1])
+	if explained != had {
+		return fmt.Errorf("coins: accounts and stakes held %d:%d, now hold %d:%d, %s was burned, %s was shielded and %s left the pool",
+			c.before.hi, c.before.lo, c.after.hi, c.after.lo, did.burned, did.pool[0], did.pool[1])
 	}
 	return nil
 }
@@ -193,7 +202,13 @@ func (s *sequenceSteps) visit(key, before, after []byte) {
 	}
 }
 
-func (s *sequenceSteps) finish(tx *types.Tx, did outcome) error {
+func (s *sequenceSteps) finish(tx *types.Tx, _ outcome) error {
+	if _, anonymous := tx.Body.(types.Anonymous); anonymous {
+		if len(s.moved) > 0 {
+			return fmt.Errorf("sequence: %d accounts moved theirs in a transaction without a sender", len(s.moved))
+		}
+		return nil
+	}
 	if len(s.moved) != 1 {
 		return fmt.Errorf("sequence: %d accounts moved theirs, want the sender's alone", len(s.moved))
 	}
@@ -204,7 +219,7 @@ func (s *sequenceSteps) finish(tx *types.Tx, did outcome) error {
 	return nil
 }
 
-// accountsFunded: accounts appear only by a payment of at least the reserve, and
+// accountsFunded: accounts appear only by a payment or an unshield of at least the reserve, and
 // never vanish.
 type accountsFunded struct {
 	reserve types.Drops
@@ -227,7 +242,8 @@ func (f *accountsFunded) visit(key, before, after []byte) {
 }
 
 func (f *accountsFunded) finish(tx *types.Tx, did outcome) error {
-	if f.created > 1 || f.created == 1 && (tx.Body.Kind() != types.KindPayment || did.code != Applied) {
+	pays := tx.Body.Kind() == types.KindPayment || tx.Body.Kind() == types.KindUnshield
+	if f.created > 1 || f.created == 1 && (!pays || did.code != Applied) {
 		return fmt.Errorf("%d accounts were created by a %s (%s)", f.created, tx.Body.Kind(), did.code)
 	}
 	return f.err
@@ -277,4 +293,32 @@ func (s *stakesAreTheSenders) finish(tx *types.Tx, _ outcome) error {
 		return fmt.Errorf("the stake of %s went from %s to %s in a transaction", tx.Sender(), s.before, s.after)
 	}
 	return nil
+}
+
+// imagesShownOnce: a transaction shows the key images of what it spends, each for the first time,
+// and no others; nothing takes one back.
+type imagesShownOnce struct {
+	shown int
+	err   error
+}
+
+func (s *imagesShownOnce) visit(key, before, after []byte) {
+	if !bytes.HasPrefix(key, []byte("i/")) || same(before, after) {
+		return
+	}
+	s.shown++
+	if before != nil {
+		s.err = fmt.Errorf("key image %x was shown before", key[2:])
+	}
+}
+
+func (s *imagesShownOnce) finish(tx *types.Tx, did outcome) error {
+	want := 0
+	if a, anonymous := tx.Body.(types.Anonymous); anonymous && did.code == Applied {
+		want = len(a.Spends())
+	}
+	if s.shown != want {
+		return fmt.Errorf("%d key images were shown, want %d", s.shown, want)
+	}
+	return s.err
 }

@@ -36,12 +36,16 @@ type Block struct {
 	Epoch    types.Epoch
 	Proposer types.ValidatorIndex
 	Faults   []Fault
+	// Proven tells whether the proofs of a confidential transaction were verified and hold, on
+	// the state before the block. Nil: of none.
+	Proven func(*types.Tx) bool
 }
 
 // Totals are the coins of the whole ledger.
 type Totals struct {
-	Supply types.Drops // exist now
-	Burned types.Drops // since genesis
+	Supply   types.Drops // exist now
+	Burned   types.Drops // since genesis
+	Shielded types.Drops // of the supply: in confidential outputs
 }
 
 // Defect is an invariant that a transaction broke: an error in this program.
@@ -62,13 +66,16 @@ type Result struct {
 // New returns the ledger of a network. The genesis must be valid.
 func New(g *types.Genesis) *Ledger {
 	l := &Ledger{
-		genesis:     g,
-		params:      g.Params,
-		chain:       g.ChainID(),
-		supply:      g.Supply(),
-		transactors: map[types.Kind]transactor{types.KindPayment: payment{g.Params.Reserve}, types.KindData: data{}},
-		charge:      chargeFee,
-		invariants:  allInvariants,
+		genesis: g,
+		params:  g.Params,
+		chain:   g.ChainID(),
+		supply:  g.Supply(),
+		transactors: map[types.Kind]transactor{
+			types.KindPayment: payment{g.Params.Reserve}, types.KindData: data{},
+			types.KindShield: shield{g.Params.Reserve}, types.KindTransfer: spend{g.Params.Reserve}, types.KindUnshield: spend{g.Params.Reserve},
+		},
+		charge:     chargeFee,
+		invariants: allInvariants,
 	}
 	if g.Params.EpochBlocks > 0 {
 		l.transactors[types.KindBond] = bond{l}
@@ -113,6 +120,13 @@ func (l *Ledger) GenesisChanges() ([]state.Change, error) {
 // and the node must stop.
 func (l *Ledger) Execute(in Block, r Reader) (Result, error) {
 	block := newOverlay(r, 2*len(in.Txs)+2)
+	var err error
+	if block.pool, err = ReadPool(block); err != nil {
+		return Result{}, err
+	}
+	if in.Proven == nil {
+		in.Proven = func(*types.Tx) bool { return false }
+	}
 	out := Result{Receipts: make([]Receipt, 0, len(in.Txs))}
 	var burned types.Drops
 	for _, tx := range in.Txs {
@@ -132,6 +146,9 @@ func (l *Ledger) Execute(in Block, r Reader) (Result, error) {
 	}
 	out.Slashed = slashed.list
 	burned += slashed.burned
+	if err := closePool(block); err != nil {
+		return Result{}, fmt.Errorf("outputs at height %d: %w", in.Height, err)
+	}
 	if out.Totals, err = mergeTotals(block, burned); err != nil {
 		return Result{}, fmt.Errorf("totals at height %d: %w", in.Height, err)
 	}
@@ -170,11 +187,15 @@ type outcome struct {
 	code        Code
 	fee, burned types.Drops
 	defects     []error
+	pool        [2]types.Drops // what went in and out
 }
 
 // transact runs one transaction: body and fee, else the fee alone, else nothing.
 func (l *Ledger) transact(block *overlay, in Block, tx *types.Tx) (outcome, error) {
-	v := newView(block, in.Epoch, tx)
+	if _, anonymous := tx.Body.(types.Anonymous); anonymous {
+		return l.transactAnonymous(block, in, tx)
+	}
+	v := newView(block, in, tx)
 	sender, exists := v.account(tx.Sender())
 	if v.err != nil {
 		return outcome{}, v.err
@@ -205,7 +226,7 @@ func (l *Ledger) transact(block *overlay, in Block, tx *types.Tx) (outcome, erro
 		}
 	}
 	v.commit()
-	return outcome{code, v.fee, v.burned, defects}, v.err
+	return outcome{code: code, fee: v.fee, burned: v.burned, defects: defects}, v.err
 }
 
 // chargeFee burns the fee and uses up the sequence number. admit has seen that
@@ -232,7 +253,7 @@ func mergeTotals(block *overlay, burned types.Drops) (Totals, error) {
 	if burned > supply || supply > types.MaxSupply || before > types.MaxSupply-supply {
 		return Totals{}, fmt.Errorf("burn %s of %s coins: %w", burned, supply, ErrCorrupt)
 	}
-	t := Totals{Supply: supply - burned, Burned: before + burned}
+	t := Totals{Supply: supply - burned, Burned: before + burned, Shielded: block.pool.Shielded}
 	block.put(supplyKey, encodeDrops(t.Supply))
 	block.put(burnedKey, encodeDrops(t.Burned))
 	return t, nil

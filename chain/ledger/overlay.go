@@ -20,6 +20,9 @@ type overlay struct {
 	slots map[string]*slot
 	// failed is the first error of set.
 	failed error
+	// pool is the pool of confidential outputs; outputs are those that the block made.
+	pool    Pool
+	outputs []Output
 }
 
 type slot struct{ before, after []byte }

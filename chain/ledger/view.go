@@ -15,11 +15,16 @@ import (
 type view struct {
 	block   *overlay
 	epoch   types.Epoch
+	height  types.Height
+	proven  bool   // the proofs of a confidential transaction hold
 	cells   []cell // ascending by key
 	fee     types.Drops
 	burned  types.Drops
 	refused []byte
 	err     error
+	// what goes into the pool of confidential outputs and out of it, and the outputs made
+	poolIn, poolOut types.Drops
+	outputs         []Output
 }
 
 type cell struct {
@@ -29,10 +34,15 @@ type cell struct {
 	before, after []byte
 }
 
-func newView(block *overlay, epoch types.Epoch, tx *types.Tx) *view {
+func newView(block *overlay, in Block, tx *types.Tx) *view {
 	access := tx.Body.Access()
-	v := &view{block: block, epoch: epoch, cells: make([]cell, 0, 2+len(access.Reads)+len(access.Writes))}
-	v.cells = append(v.cells, cell{key: types.AccountKey(tx.Sender()), writable: true})
+	v := &view{block: block, epoch: in.Epoch, height: in.Height, cells: make([]cell, 0, 2+len(access.Reads)+len(access.Writes))}
+	if _, anonymous := tx.Body.(types.Anonymous); !anonymous {
+		v.cells = append(v.cells, cell{key: types.AccountKey(tx.Sender()), writable: true})
+	}
+	if _, confidential := tx.Body.(types.Confidential); confidential {
+		v.proven = in.Proven(tx)
+	}
 	if access.Stake {
 		v.cells = append(v.cells, cell{key: types.StakeKey(tx.Sender()), writable: true})
 	}
@@ -111,6 +121,7 @@ func (v *view) discard() {
 		v.cells[i].loaded = false
 	}
 	v.fee, v.burned, v.refused = 0, 0, nil
+	v.poolIn, v.poolOut, v.outputs = 0, 0, nil
 }
 
 // commit hands what changed to the block.
@@ -120,4 +131,6 @@ func (v *view) commit() {
 			v.block.put(c.key, c.after)
 		}
 	}
+	v.block.pool.Shielded += v.poolIn - v.poolOut
+	v.block.outputs = append(v.block.outputs, v.outputs...)
 }

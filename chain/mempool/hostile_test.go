@@ -80,7 +80,7 @@ func TestWhatWaitsBehindAGapIsEvictedFirst(t *testing.T) {
 // Without looking at amounts, the first payment takes away what the second
 // declares as its fee, and the rest fill a block that nobody pays for.
 func TestSpentBalancesFillNoBlock(t *testing.T) {
-	p := NewPool(Config{}, ledger.New(testGenesis), func(types.Address) (ledger.Account, error) {
+	p := NewPool(Config{}, ledger.New(testGenesis), func(*types.Tx) (ledger.Account, error) {
 		return ledger.Account{Balance: 2 * types.DropsPerCoin}, nil
 	})
 	first := paying(t, 1, 0, 10, types.DropsPerCoin-10)
@@ -90,7 +90,7 @@ func TestSpentBalancesFillNoBlock(t *testing.T) {
 		require.NoError(t, p.Add(now, payment(t, 1, 2+seq, 1000)))
 	}
 	require.Equal(t, ids([]*types.Tx{first}), ids(p.Select(1<<20, 4096, none)))
-	p.Executed(1, map[types.Address]ledger.Account{first.Sender(): {Balance: types.DropsPerCoin, Sequence: 1}})
+	p.Executed(1, map[types.Address]ledger.Account{first.Sender(): {Balance: types.DropsPerCoin, Sequence: 1}}, nil)
 	require.Empty(t, p.Select(1<<20, 4096, none), "the next fee is more than is left")
 	for _, q := range p.queue {
 		require.LessOrEqual(t, q.fees, q.balance)

@@ -11,9 +11,11 @@ import (
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
+	"github.com/starlingmesh/starling/chain/confidential"
 	"github.com/starlingmesh/starling/chain/journal"
 	"github.com/starlingmesh/starling/chain/ledger"
 	"github.com/starlingmesh/starling/chain/types"
+	"github.com/starlingmesh/starling/crypto/curve"
 	"github.com/starlingmesh/starling/crypto/hash"
 	"github.com/starlingmesh/starling/crypto/keys"
 )
@@ -23,6 +25,7 @@ type IntakeConfig struct {
 	Pool   Config
 	Ledger *ledger.Ledger
 	State  ledger.Reader // the executed state
+	Proofs *confidential.Verifier
 	// Journal keeps the transactions that this node accepted from its own
 	// users, so that it can gossip them again after a crash.
 	Journal *journal.Journal
@@ -98,7 +101,7 @@ func NewIntake(cfg IntakeConfig) (*Intake, error) {
 		cfg: cfg, inbox: make(chan submission, inboxSize), pending: make(chan struct{}, 1), stopped: make(chan struct{}),
 		verified: verified, keys: parsed,
 	}
-	in.pool = NewPool(cfg.Pool, cfg.Ledger, func(a types.Address) (ledger.Account, error) { return ledger.ReadAccount(cfg.State, a) })
+	in.pool = NewPool(cfg.Pool, cfg.Ledger, func(tx *types.Tx) (ledger.Account, error) { return ledger.AccountOf(cfg.State, tx) })
 	return in, nil
 }
 
@@ -314,6 +317,7 @@ func (in *Intake) admit(raws [][]byte) []Result {
 	tip := in.pool.tip
 	in.mu.Unlock()
 	txs := in.verify(raws, results, func(tx *types.Tx) error { return in.worthVerifying(tx, tip) })
+	in.verifyProofs(txs, results, tip+1)
 	now := time.Now()
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -334,7 +338,7 @@ func (in *Intake) admit(raws [][]byte) []Result {
 // verified, which is much more work. Otherwise anybody could make this node verify
 // transactions of accounts that do not exist, as many as they can sign.
 func (in *Intake) worthVerifying(tx *types.Tx, tip types.Height) error {
-	account, err := ledger.ReadAccount(in.cfg.State, tx.Sender())
+	account, err := ledger.AccountOf(in.cfg.State, tx)
 	if err != nil {
 		return err
 	}
@@ -356,7 +360,7 @@ func (in *Intake) Gossiped(_ context.Context, raws [][]byte) (fresh, bad bool) {
 		switch {
 		case r.Err == nil:
 			fresh = true
-		case errors.Is(r.Err, ErrSignature), errors.Is(r.Err, types.ErrTx):
+		case errors.Is(r.Err, ErrSignature), errors.Is(r.Err, ledger.ErrProof), errors.Is(r.Err, types.ErrTx):
 			bad = true
 		}
 	}
@@ -399,10 +403,10 @@ func (in *Intake) Stats() Stats {
 
 // Executed takes up what a block did, and cuts the journal behind what is done
 // with.
-func (in *Intake) Executed(height types.Height, accounts map[types.Address]ledger.Account) {
+func (in *Intake) Executed(height types.Height, accounts map[types.Address]ledger.Account, spent []curve.Point) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	in.pool.Executed(height, accounts)
+	in.pool.Executed(height, accounts, spent)
 	done := 0
 	for done < len(in.logged) && in.pool.byID[in.logged[done].id] == nil {
 		done++

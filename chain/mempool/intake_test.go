@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/starlingmesh/starling/chain/confidential"
 	"github.com/starlingmesh/starling/chain/journal"
 	"github.com/starlingmesh/starling/chain/ledger"
 	"github.com/starlingmesh/starling/chain/types"
@@ -64,7 +65,7 @@ func newDesk(t *testing.T, dir string, state rich) *desk {
 	require.NoError(t, err)
 	d := &desk{dir: dir, log: log, published: make(chan [][]byte, 64)}
 	d.Intake, err = NewIntake(IntakeConfig{
-		Ledger: ledger.New(testGenesis), State: state, Journal: log, Logger: slog.New(slog.DiscardHandler),
+		Ledger: ledger.New(testGenesis), State: state, Proofs: proofs(t), Journal: log, Logger: slog.New(slog.DiscardHandler),
 		Publish: func(raws [][]byte) { d.published <- raws },
 	})
 	require.NoError(t, err)
@@ -77,6 +78,12 @@ func newDesk(t *testing.T, dir string, state rich) *desk {
 		require.NoError(t, d.Close())
 	})
 	return d
+}
+
+func proofs(tb testing.TB) *confidential.Verifier {
+	v, err := confidential.NewVerifier()
+	require.NoError(tb, err)
+	return v
 }
 
 func flipped(raw []byte) []byte {
@@ -142,7 +149,7 @@ func TestForgersOfAccountsCostNoVerification(t *testing.T) {
 func TestSubmitterOfAStoppedNodeIsAnswered(t *testing.T) {
 	log, err := journal.Open(t.TempDir(), journal.Options{})
 	require.NoError(t, err)
-	in, err := NewIntake(IntakeConfig{Ledger: ledger.New(testGenesis), State: rich{}, Journal: log, Publish: func([][]byte) {}, Logger: slog.New(slog.DiscardHandler)})
+	in, err := NewIntake(IntakeConfig{Ledger: ledger.New(testGenesis), State: rich{}, Proofs: proofs(t), Journal: log, Publish: func([][]byte) {}, Logger: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -235,7 +242,7 @@ func FuzzGossiped(f *testing.F) {
 	log, err := journal.Open(f.TempDir(), journal.Options{})
 	require.NoError(f, err)
 	defer log.Close()
-	in, err := NewIntake(IntakeConfig{Ledger: ledger.New(testGenesis), State: rich{}, Journal: log, Publish: func([][]byte) {}, Logger: slog.New(slog.DiscardHandler)})
+	in, err := NewIntake(IntakeConfig{Ledger: ledger.New(testGenesis), State: rich{}, Proofs: proofs(f), Journal: log, Publish: func([][]byte) {}, Logger: slog.New(slog.DiscardHandler)})
 	require.NoError(f, err)
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		fresh, _ := in.Gossiped(t.Context(), [][]byte{raw})
@@ -256,7 +263,7 @@ func BenchmarkIntakeVerification(b *testing.B) {
 	log, err := journal.Open(b.TempDir(), journal.Options{})
 	require.NoError(b, err)
 	defer log.Close()
-	in, err := NewIntake(IntakeConfig{Ledger: ledger.New(testGenesis), State: rich{}, Journal: log, Publish: func([][]byte) {}, Logger: slog.New(slog.DiscardHandler)})
+	in, err := NewIntake(IntakeConfig{Ledger: ledger.New(testGenesis), State: rich{}, Proofs: proofs(b), Journal: log, Publish: func([][]byte) {}, Logger: slog.New(slog.DiscardHandler)})
 	require.NoError(b, err)
 	for b.Loop() {
 		in.verified.Purge()

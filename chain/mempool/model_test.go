@@ -37,7 +37,7 @@ func TestPoolKeepsItsLaws(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := &world{accounts: map[types.Address]ledger.Account{}, taken: map[hash.Hash]bool{}, now: now}
 		cfg := Config{MaxTxs: rapid.IntRange(1, 12).Draw(t, "max"), MaxBytes: 1500, PerSender: 6, TTL: time.Minute}
-		w.Pool = NewPool(cfg, ledger.New(testGenesis), func(a types.Address) (ledger.Account, error) { return w.account(a), nil })
+		w.Pool = NewPool(cfg, ledger.New(testGenesis), func(tx *types.Tx) (ledger.Account, error) { return w.account(tx.Sender()), nil })
 		t.Repeat(map[string]func(*rapid.T){
 			"add": w.add, "propose": w.propose, "execute": w.execute,
 			"wait": func(t *rapid.T) {
@@ -117,7 +117,7 @@ func (w *world) execute(t *rapid.T) {
 	}
 	maps.Copy(w.accounts, changed)
 	w.height++
-	w.Executed(w.height, changed)
+	w.Executed(w.height, changed, nil)
 	w.unrun = nil
 	clear(w.taken)
 }

@@ -80,7 +80,7 @@ func (p *Pool) Select(maxBytes, maxTxs int, choose func(tx *types.Tx, since time
 		}
 	}
 	reach(0)
-	misfits := 0
+	misfits, work := 0, 0
 	for len(open) > 0 && len(picked) < maxTxs && maxBytes >= leastTx && misfits < maxMisfits {
 		c := open.pop()
 		if c.node >= 0 {
@@ -97,12 +97,14 @@ func (p *Pool) Select(maxBytes, maxTxs int, choose func(tx *types.Tx, since time
 		}
 		if choice == Take {
 			size := len(c.tx.Raw())
-			if size > maxBytes {
+			proofs := types.ProofWork(c.tx.Body)
+			if size > maxBytes || work+proofs > types.MaxProofWork {
 				misfits++
 				continue
 			}
 			picked = append(picked, c.tx)
 			maxBytes -= size
+			work += proofs
 		}
 		if c.entry == c.queue.tail {
 			continue

@@ -10,10 +10,12 @@ package mempool
 import (
 	"container/heap"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/starlingmesh/starling/chain/ledger"
 	"github.com/starlingmesh/starling/chain/types"
+	"github.com/starlingmesh/starling/crypto/curve"
 	"github.com/starlingmesh/starling/crypto/hash"
 )
 
@@ -41,9 +43,9 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Accounts looks up accounts in the executed state. A missing account is
-// ledger.ErrNoAccount.
-type Accounts func(types.Address) (ledger.Account, error)
+// Accounts looks up the account of a transaction in the executed state, as ledger.AccountOf
+// does, with its errors.
+type Accounts func(*types.Tx) (ledger.Account, error)
 
 // Pool keeps transactions in a queue a sender, by sequence number. It has one
 // caller at a time, reads no clock and starts nothing; now must never decrease.
@@ -54,6 +56,7 @@ type Pool struct {
 
 	tip   types.Height
 	byID  map[hash.Hash]*entry
+	image map[curve.Point]*entry // by the outputs that they spend
 	queue map[types.Address]*queue
 	heads heads
 	tails tails
@@ -65,7 +68,7 @@ type Pool struct {
 func NewPool(cfg Config, l *ledger.Ledger, accounts Accounts) *Pool {
 	return &Pool{
 		cfg: cfg.withDefaults(), ledger: l, accounts: accounts,
-		byID: map[hash.Hash]*entry{}, queue: map[types.Address]*queue{},
+		byID: map[hash.Hash]*entry{}, image: map[curve.Point]*entry{}, queue: map[types.Address]*queue{},
 	}
 }
 
@@ -76,7 +79,7 @@ func (p *Pool) Add(now time.Time, tx *types.Tx) error {
 	if p.byID[tx.ID()] != nil {
 		return ErrKnown
 	}
-	account, err := p.accounts(tx.Sender())
+	account, err := p.accounts(tx)
 	if err != nil {
 		return err
 	}
@@ -95,18 +98,51 @@ func (p *Pool) Add(now time.Time, tx *types.Tx) error {
 	if err := admissible(tx, q, old); err != nil {
 		return err
 	}
-	if old != nil {
-		p.drop(old)
+	rivals, err := p.rivals(tx, old)
+	if err != nil {
+		return err
+	}
+	for _, e := range rivals {
+		p.drop(e)
 	}
 	if err := p.makeRoom(q, tx); err != nil {
-		if old != nil {
-			p.insert(old)
+		for _, e := range rivals {
+			p.insert(e)
 		}
 		return err
 	}
 	p.insert(&entry{tx: tx, added: now, order: p.order, rank: rank(tx), queue: q})
 	p.order++
 	return nil
+}
+
+// rivals are the transactions that a new one would take the place of: the one of its sequence, if
+// there is one, and those that spend an output that it spends. It must outbid each.
+func (p *Pool) rivals(tx *types.Tx, old *entry) (out []*entry, err error) {
+	if old != nil {
+		out = append(out, old)
+	}
+	for _, image := range images(tx) {
+		e := p.image[image]
+		if e == nil || slices.Contains(out, e) {
+			continue
+		}
+		if err := outbids(tx, e.tx); err != nil {
+			return nil, err
+		}
+		out = append(out, e)
+	}
+	return out, nil
+}
+
+// images are the key images of what a transaction spends.
+func images(tx *types.Tx) (out []curve.Point) {
+	if a, ok := tx.Body.(types.Anonymous); ok {
+		for _, in := range a.Spends() {
+			out = append(out, in.Image)
+		}
+	}
+	return out
 }
 
 // admissible checks a transaction against those of its sender that wait, of which
@@ -131,7 +167,7 @@ func admissible(tx *types.Tx, q *queue, old *entry) error {
 func outbids(tx, old *types.Tx) error {
 	least := old.Fee + max(1, (old.Fee+9)/10)
 	if tx.Fee < least {
-		return fmt.Errorf("%w: a transaction with sequence %d waits already; to replace it pay at least %s", ErrReplaceFee, tx.Sequence, least)
+		return fmt.Errorf("%w: a transaction with sequence %d, or that spends the same output, waits already; to replace it pay at least %s", ErrReplaceFee, tx.Sequence, least)
 	}
 	return nil
 }
@@ -141,6 +177,9 @@ func (p *Pool) insert(e *entry) {
 	q.bySeq[e.tx.Sequence] = e
 	q.fees += e.tx.Fee
 	p.byID[e.tx.ID()] = e
+	for _, image := range images(e.tx) {
+		p.image[image] = e
+	}
 	p.bytes += int64(len(e.tx.Raw()))
 	if len(q.bySeq) == 1 {
 		p.queue[q.sender] = q
@@ -157,6 +196,9 @@ func (p *Pool) drop(e *entry) {
 	q := e.queue
 	delete(q.bySeq, e.tx.Sequence)
 	delete(p.byID, e.tx.ID())
+	for _, image := range images(e.tx) {
+		delete(p.image, image)
+	}
 	q.fees -= e.tx.Fee
 	p.bytes -= int64(len(e.tx.Raw()))
 	if len(q.bySeq) == 0 {
@@ -262,10 +304,15 @@ func (p *Pool) NextSequence(a types.Address, account uint64) uint64 {
 	return account
 }
 
-// Executed takes up the accounts that a block changed: what they have used of
-// their sequences leaves the pool, and what they can no longer pay.
-func (p *Pool) Executed(height types.Height, accounts map[types.Address]ledger.Account) {
+// Executed takes up the accounts that a block changed and the key images that it showed: what
+// has used up its sequence leaves the pool, and what can no longer be paid or spent.
+func (p *Pool) Executed(height types.Height, accounts map[types.Address]ledger.Account, spent []curve.Point) {
 	p.tip = height
+	for _, image := range spent {
+		if e := p.image[image]; e != nil {
+			p.drop(e)
+		}
+	}
 	for address, account := range accounts {
 		if q := p.queue[address]; q != nil {
 			p.advance(q, account)

@@ -28,7 +28,8 @@ func payment(t require.TestingT, payer byte, seq uint64, fee types.Drops) *types
 
 // poolOn makes a pool over accounts that all have the same balance.
 func poolOn(cfg Config, sequences map[types.Address]uint64) *Pool {
-	return NewPool(cfg, ledger.New(testGenesis), func(a types.Address) (ledger.Account, error) {
+	return NewPool(cfg, ledger.New(testGenesis), func(tx *types.Tx) (ledger.Account, error) {
+		a := tx.Sender()
 		return ledger.Account{Balance: 1_000_000, Sequence: sequences[a]}, nil
 	})
 }
@@ -110,7 +111,7 @@ func TestExecutedAndExpiredLeave(t *testing.T) {
 		require.NoError(t, p.Add(now, tx))
 	}
 	require.Equal(t, uint64(2), p.NextSequence(a0.Sender(), 0))
-	p.Executed(1, map[types.Address]ledger.Account{a0.Sender(): {Balance: 1_000_000, Sequence: 1}})
+	p.Executed(1, map[types.Address]ledger.Account{a0.Sender(): {Balance: 1_000_000, Sequence: 1}}, nil)
 	require.Equal(t, 2, p.Stats().Txs)
 	require.Empty(t, p.Expire(now.Add(time.Minute)))
 	require.Len(t, p.Expire(now.Add(time.Minute+1)), 2)

@@ -2,6 +2,7 @@ package mempool
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 
@@ -22,7 +23,7 @@ func (in *Intake) verify(raws [][]byte, results []Result, worth func(*types.Tx) 
 	txs := make([]*types.Tx, len(raws))
 	rawKeys := make([]hash.Hash, len(raws))
 	var items []keys.Item
-	var places []int
+	var places, fresh []int // of the items, and of all that was not verified before
 	for i, raw := range raws {
 		if len(raw) <= rememberBytes {
 			rawKeys[i] = rawKey(raw)
@@ -40,19 +41,43 @@ func (in *Intake) verify(raws [][]byte, results []Result, worth func(*types.Tx) 
 		if results[i].Err = worth(tx); results[i].Err != nil {
 			continue
 		}
-		items, places = append(items, item), append(places, i)
+		if _, anonymous := tx.Body.(types.Anonymous); !anonymous {
+			items, places = append(items, item), append(places, i)
+		}
+		fresh = append(fresh, i)
 	}
 	for _, bad := range keys.BatchVerify(items) {
 		results[places[bad]].Err = ErrSignature
 	}
-	for _, i := range places {
-		if results[i].Err == nil {
-			if len(raws[i]) <= rememberBytes {
-				in.verified.Add(rawKeys[i], txs[i])
-			}
+	for _, i := range fresh {
+		if results[i].Err == nil && len(raws[i]) <= rememberBytes {
+			in.verified.Add(rawKeys[i], txs[i])
 		}
 	}
 	return txs
+}
+
+// verifyProofs verifies those of confidential transactions, as for the block of height h on the
+// executed state. What was verified before on the same outputs costs little.
+func (in *Intake) verifyProofs(txs []*types.Tx, results []Result, h types.Height) {
+	var candidates []*types.Tx
+	for i, tx := range txs {
+		if results[i].Err == nil {
+			candidates = append(candidates, tx)
+		}
+	}
+	bad, err := in.cfg.Proofs.Verify(context.Background(), in.cfg.State, candidates, h)
+	for i, tx := range txs {
+		switch {
+		case results[i].Err != nil:
+		case err != nil:
+			if _, confidential := tx.Body.(types.Confidential); confidential {
+				results[i].Err = err
+			}
+		default:
+			results[i].Err = bad[tx.ID()]
+		}
+	}
 }
 
 func (in *Intake) decode(raw []byte) (*types.Tx, keys.Item, error) {
@@ -62,6 +87,9 @@ func (in *Intake) decode(raw []byte) (*types.Tx, keys.Item, error) {
 	}
 	if tx.Chain != in.cfg.Ledger.Chain() {
 		return nil, keys.Item{}, ledger.ErrWrongChain
+	}
+	if _, anonymous := tx.Body.(types.Anonymous); anonymous {
+		return tx, keys.Item{}, nil
 	}
 	key, err := in.keys.Parse(tx.Key)
 	if err != nil {
@@ -75,13 +103,13 @@ func (in *Intake) decode(raw []byte) (*types.Tx, keys.Item, error) {
 // processors if many are new. One bad transaction makes the block bad.
 func (in *Intake) VerifyBlock(ctx context.Context, raws [][]byte) ([]*types.Tx, error) {
 	txs := make([]*types.Tx, len(raws))
-	g, ctx := errgroup.WithContext(ctx)
+	g, each := errgroup.WithContext(ctx)
 	g.SetLimit(runtime.GOMAXPROCS(0))
 	for start := 0; start < len(raws); start += batchTxs {
 		end := min(start+batchTxs, len(raws))
 		g.Go(func() error {
-			if ctx.Err() != nil {
-				return ctx.Err()
+			if each.Err() != nil {
+				return each.Err()
 			}
 			results := make([]Result, end-start)
 			copy(txs[start:end], in.verify(raws[start:end], results, whatever))
@@ -93,7 +121,37 @@ func (in *Intake) VerifyBlock(ctx context.Context, raws [][]byte) ([]*types.Tx, 
 			return nil
 		})
 	}
-	return txs, g.Wait()
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	work := 0
+	for _, tx := range txs {
+		work += types.ProofWork(tx.Body)
+	}
+	if work > types.MaxProofWork {
+		return nil, fmt.Errorf("%w: the proofs take %d, at most %d", errProofWork, work, types.MaxProofWork)
+	}
+	return txs, in.blockProofs(ctx, txs)
+}
+
+var errProofWork = errors.New("a block with more proofs than may be")
+
+// blockProofs refuses a block with a proof that does not hold. A ring that names what the executed
+// state does not have yet tells nothing: execution will judge it.
+func (in *Intake) blockProofs(ctx context.Context, txs []*types.Tx) error {
+	in.mu.Lock()
+	h := in.pool.tip + 1
+	in.mu.Unlock()
+	bad, err := in.cfg.Proofs.Verify(ctx, in.cfg.State, txs, h)
+	if err != nil {
+		return fmt.Errorf("verify the proofs of the block: %w", err)
+	}
+	for id, err := range bad {
+		if errors.Is(err, ledger.ErrProof) {
+			return fmt.Errorf("transaction %s of the block: %w", id.Short(), err)
+		}
+	}
+	return nil
 }
 
 // whatever a block holds is verified.

@@ -28,6 +28,12 @@ func (k Kind) String() string {
 		return "unjail"
 	case KindData:
 		return "data"
+	case KindShield:
+		return "shield"
+	case KindTransfer:
+		return "private-transfer"
+	case KindUnshield:
+		return "unshield"
 	}
 	return fmt.Sprintf("kind-%d", uint16(k))
 }
@@ -94,6 +100,12 @@ func decodeBody(k Kind, raw []byte) (Body, error) {
 		body = new(Rotate)
 	case KindUnjail:
 		body = new(Unjail)
+	case KindShield:
+		body = new(Shield)
+	case KindTransfer:
+		body = new(Transfer)
+	case KindUnshield:
+		body = new(Unshield)
 	default:
 		return nil, fmt.Errorf("kind %d is not known here (is this node up to date?)", uint16(k))
 	}

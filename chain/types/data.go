@@ -44,16 +44,21 @@ func (d *Data) Check() error {
 // Access implements [Body].
 func (*Data) Access() Access { return Access{} }
 
-// LeastFee is the least fee of a transaction with a body: once more for each KiB
-// of data that has begun.
+// LeastFee is the least fee of a transaction with a body: MinFee, once more for each KiB of data
+// that has begun, and of one with proofs once more for each signature that could be verified
+// meanwhile, about: see [ProofWork].
 func (p Params) LeastFee(body Body) Drops {
-	d, ok := body.(*Data)
-	if !ok {
-		return p.MinFee
+	times := Drops(1)
+	switch b := body.(type) {
+	case *Data:
+		times += kibibytes(len(b.Content))
+	case Confidential:
+		times += Drops(ProofWork(b))
 	}
-	times := 1 + (Drops(len(d.Content))+1023)/1024
 	if p.MinFee > MaxSupply/times {
 		return MaxSupply
 	}
 	return p.MinFee * times
 }
+
+func kibibytes(n int) Drops { return (Drops(n) + 1023) / 1024 }

@@ -70,7 +70,8 @@ func (tx *Tx) ID() hash.Hash { return tx.id }
 // Raw returns the canonical encoding. Callers must not change it.
 func (tx *Tx) Raw() []byte { return tx.raw }
 
-// Sender is the address of the signing key.
+// Sender is the address of the signing key. Of a transaction without a sender ([Anonymous]) it is
+// that of no account.
 func (tx *Tx) Sender() Address { return tx.sender }
 
 // Unsigned encodes what is to be signed and returns it with its identifier.
@@ -80,7 +81,7 @@ func Unsigned(h Header, body Body) (payloadBytes []byte, id hash.Hash, err error
 		return nil, id, err
 	}
 	payloadBytes, err = canon.Marshal(payload{
-		Chain: h.Chain, Key: h.Key, Sequence: h.Sequence, Fee: h.Fee, Expiry: h.Expiry,
+		Chain: h.Chain, Key: nonNil(h.Key), Sequence: h.Sequence, Fee: h.Fee, Expiry: h.Expiry,
 		Memo: nonNil(h.Memo), Kind: body.Kind(), Body: inner,
 	})
 	if err != nil {
@@ -130,23 +131,37 @@ func DecodeTx(raw []byte) (*Tx, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrTx, err)
 	}
-	switch {
-	case len(p.Key) < 2 || len(p.Key) > MaxKeyBytes:
-		return nil, fmt.Errorf("%w: public key of %d bytes", ErrTx, len(p.Key))
-	case len(env.Signature) == 0 || len(env.Signature) > MaxSigBytes:
-		return nil, fmt.Errorf("%w: signature of %d bytes", ErrTx, len(env.Signature))
-	case len(p.Memo) > MaxMemo:
+	if len(p.Memo) > MaxMemo {
 		return nil, fmt.Errorf("%w: memo of %d bytes, at most %d are allowed", ErrTx, len(p.Memo), MaxMemo)
 	}
 	body, err := decodeBody(p.Kind, p.Body)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrTx, err)
 	}
+	var sender Address
+	if a, ok := body.(Anonymous); ok {
+		err, sender = checkAnonymous(&p, env.Signature), anonymousSender(a)
+	} else {
+		err, sender = checkSigned(&p, env.Signature), AddressOf(p.Key)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrTx, err)
+	}
 	return &Tx{
 		Header: Header{Chain: p.Chain, Key: p.Key, Sequence: p.Sequence, Fee: p.Fee, Expiry: p.Expiry, Memo: p.Memo},
 		Body:   body, Signature: env.Signature,
-		id: txID(env.Payload), raw: raw, sender: AddressOf(p.Key),
+		id: txID(env.Payload), raw: raw, sender: sender,
 	}, nil
+}
+
+func checkSigned(p *payload, signature []byte) error {
+	switch {
+	case len(p.Key) < 2 || len(p.Key) > MaxKeyBytes:
+		return fmt.Errorf("public key of %d bytes", len(p.Key))
+	case len(signature) == 0 || len(signature) > MaxSigBytes:
+		return fmt.Errorf("signature of %d bytes", len(signature))
+	}
+	return nil
 }
 
 // readPayload takes a payload apart without copying it. The body is still to be checked.
