@@ -366,6 +366,9 @@ var rejections = []struct {
 	{mempool.ErrReplaceFee, "replacement-fee-too-low"},
 	{mempool.ErrSequenceGap, "sequence-gap"},
 	{mempool.ErrSignature, "bad-signature"},
+	{ledger.ErrProof, "proof-invalid"},
+	{ledger.ErrRing, "ring-invalid"},
+	{ledger.ErrImageSpent, "image-spent"},
 }
 
 // Wait implements api.Submitter.

@@ -30,6 +30,9 @@ type Output struct {
 	Ephemeral, Key, Commitment curve.Point
 	Tag                        uint8
 	Sealed                     []byte
+	// Images are the key images that the transaction showed; with its first output alone. Who
+	// reads all outputs in their order so learns what was spent, without asking for it.
+	Images []curve.Point
 }
 
 // Candidate is the output as a scanner takes it.
@@ -61,7 +64,12 @@ func outputsOf(tx *types.Tx, body types.Confidential, h types.Height) []Output {
 		c := &created[i]
 		out[i] = Output{
 			Height: h, Context: context, Number: uint32(i),
-			Ephemeral: c.Ephemeral, Key: c.Key, Commitment: c.Commitment, Tag: c.Tag, Sealed: c.Sealed,
+			Ephemeral: c.Ephemeral, Key: c.Key, Commitment: c.Commitment, Tag: c.Tag, Sealed: c.Sealed, Images: []curve.Point{},
+		}
+	}
+	if a, ok := body.(types.Anonymous); ok {
+		for _, in := range a.Spends() {
+			out[0].Images = append(out[0].Images, in.Image)
 		}
 	}
 	return out

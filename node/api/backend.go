@@ -60,8 +60,19 @@ type Ledger interface {
 	Account(ctx context.Context, a types.Address) (AccountRecord, error)
 	Tx(ctx context.Context, id hash.Hash) (TxRecord, error)
 	Proof(ctx context.Context, a types.Address) (ProofRecord, error)
+	// Outputs reads confidential outputs by number, up to limit from one on, or those listed. One
+	// that does not exist ends the first, and wraps [ErrNotFound] in the second.
+	Outputs(ctx context.Context, from uint64, limit int) (OutputsRecord, error)
+	OutputsAt(ctx context.Context, numbers []uint64) (OutputsRecord, error)
 	// EpochEnd returns the encoding of chain/light.End.
 	EpochEnd(ctx context.Context, e types.Epoch) ([]byte, error)
+}
+
+// OutputsRecord are confidential outputs of one state.
+type OutputsRecord struct {
+	Height  types.Height
+	Pool    ledger.Pool
+	Outputs [][]byte // encoded ledger.Output
 }
 
 // Staking answers who has a stake, and who validates when, by the newest executed

@@ -164,6 +164,25 @@ func (f *fake) Account(_ context.Context, a types.Address) (AccountRecord, error
 	return AccountRecord{Exists: true, Balance: 1_250_000, Sequence: 4, NextSequence: 6, Height: 30}, nil
 }
 
+func (f *fake) Outputs(_ context.Context, from uint64, limit int) (OutputsRecord, error) {
+	rec := OutputsRecord{Height: 3, Pool: ledger.Pool{Shielded: 500, Outputs: 4}}
+	for n := from; n < 4 && len(rec.Outputs) < limit; n++ {
+		rec.Outputs = append(rec.Outputs, []byte{byte(n)})
+	}
+	return rec, nil
+}
+
+func (f *fake) OutputsAt(_ context.Context, numbers []uint64) (OutputsRecord, error) {
+	rec := OutputsRecord{Height: 3, Pool: ledger.Pool{Shielded: 500, Outputs: 4}}
+	for _, n := range numbers {
+		if n >= 4 {
+			return rec, ErrNotFound
+		}
+		rec.Outputs = append(rec.Outputs, []byte{byte(n)})
+	}
+	return rec, nil
+}
+
 func (f *fake) EpochEnd(context.Context, types.Epoch) ([]byte, error) { return []byte{1, 2}, nil }
 
 func (f *fake) set() *types.ValidatorSet {

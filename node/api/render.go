@@ -143,7 +143,10 @@ func (r renderer) tx(rec TxRecord) Tx {
 		}
 	}
 	if tx := rec.Tx; tx != nil {
-		v.Kind, v.Sender = tx.Body.Kind().String(), tx.Sender().Format(r.genesis.AddressPrefix)
+		v.Kind = tx.Body.Kind().String()
+		if _, anonymous := tx.Body.(types.Anonymous); !anonymous {
+			v.Sender = tx.Sender().Format(r.genesis.AddressPrefix)
+		}
 		v.Sequence, v.Expiry = tx.Sequence, uint64(tx.Expiry)
 		v.Fee, v.FeeDrops = tx.Fee.String(), dropsText(tx.Fee)
 		v.Memo, v.MemoHex = memo(tx.Memo)
@@ -154,6 +157,12 @@ func (r renderer) tx(rec TxRecord) Tx {
 
 // body shows what only one kind of transaction has.
 func (r renderer) body(v *Tx, body types.Body) {
+	if c, ok := body.(types.Confidential); ok {
+		v.Outputs = len(c.Creates())
+	}
+	if a, ok := body.(types.Anonymous); ok {
+		v.Inputs = len(a.Spends())
+	}
 	switch b := body.(type) {
 	case *types.Payment:
 		v.To = b.To.Format(r.genesis.AddressPrefix)
@@ -169,6 +178,11 @@ func (r renderer) body(v *Tx, body types.Body) {
 		}
 	case *types.Rotate:
 		v.Validator = validatorKeys(&b.Keys)
+	case *types.Shield:
+		v.Amount, v.AmountDrops = b.Amount.String(), dropsText(b.Amount)
+	case *types.Unshield:
+		v.To = b.To.Format(r.genesis.AddressPrefix)
+		v.Amount, v.AmountDrops = b.Amount.String(), dropsText(b.Amount)
 	case *types.Data:
 		v.Content, v.ContentBytes = hex.EncodeToString(b.Content), len(b.Content)
 	}

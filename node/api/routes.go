@@ -29,6 +29,7 @@ func (s *Server) routes() http.Handler {
 	s.txRoutes(api)
 	s.eventRoutes(api)
 	s.dataRoutes(api)
+	s.confidentialRoutes(api)
 	schemas := api.OpenAPI().Components.Schemas.Map()
 	delete(schemas, "ErrorModel") // huma's own; answers use Problem
 	delete(schemas, "ErrorDetail")

@@ -172,6 +172,9 @@ type Tx struct {
 	Memo        string `json:"memo,omitempty"`
 	MemoHex     string `json:"memo_hex,omitempty" doc:"instead of memo, if it is not text"`
 	Content     string `json:"content,omitempty" doc:"what the transaction publishes, hexadecimal"`
+	// Inputs and Outputs are how many confidential ones there are.
+	Inputs  int `json:"inputs,omitempty" doc:"confidential inputs: each is one of a ring"`
+	Outputs int `json:"outputs,omitempty" doc:"confidential outputs"`
 	// ContentBytes is the content's size.
 	ContentBytes int `json:"content_bytes,omitempty" doc:"how many bytes it publishes"`
 	// Validator is set by the first bond of an account, and by rotate.

@@ -20,6 +20,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"github.com/starlingmesh/starling/chain/confidential"
 	"github.com/starlingmesh/starling/chain/ledger"
 	"github.com/starlingmesh/starling/chain/state"
 	"github.com/starlingmesh/starling/chain/types"
@@ -169,6 +170,15 @@ func (c *Chain) Submit(_ context.Context, raw []byte) (hash.Hash, error) {
 	if _, known := c.txs[tx.ID()]; known {
 		return tx.ID(), nil
 	}
+	if _, anonymous := tx.Body.(types.Anonymous); anonymous {
+		if _, err := ledger.AccountOf(c.state, tx); err != nil {
+			return tx.ID(), &api.Rejection{Code: "image-spent", Reason: err.Error()}
+		}
+		if err := confidential.One(c.state, tx, c.tip()+1); err != nil {
+			return tx.ID(), &api.Rejection{Code: "proof-invalid", Reason: err.Error()}
+		}
+		return c.take(tx), nil
+	}
 	switch next := c.nextSequence(tx.Sender()); {
 	case tx.Chain != c.genesis.ChainID():
 		return tx.ID(), &api.Rejection{Code: "wrong-chain", Reason: "the transaction is for another network"}
@@ -179,13 +189,57 @@ func (c *Chain) Submit(_ context.Context, raw []byte) (hash.Hash, error) {
 	case tx.Sequence > next:
 		return tx.ID(), &api.Rejection{Code: "sequence-future", Reason: "transactions before this one are missing"}
 	}
+	return c.take(tx), nil
+}
+
+// take has a transaction wait, and decides. The caller holds the lock.
+func (c *Chain) take(tx *types.Tx) hash.Hash {
 	c.txs[tx.ID()] = api.TxRecord{ID: tx.ID(), Status: api.TxPending, Tx: tx}
 	c.waiting = append(c.waiting, tx)
 	c.hub.Publish(events.Transaction{ID: tx.ID(), Status: string(api.TxPending)})
 	if !c.held {
 		c.decide()
 	}
-	return tx.ID(), nil
+	return tx.ID()
+}
+
+func (c *Chain) tip() types.Height { return c.blocks[len(c.blocks)-1].Block.Height }
+
+// Age extends the chain by empty blocks.
+func (c *Chain) Age(blocks int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for range blocks {
+		c.extend(nil)
+	}
+}
+
+// Outputs implements [api.Ledger].
+func (c *Chain) Outputs(_ context.Context, from uint64, limit int) (api.OutputsRecord, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	pool, err := ledger.ReadPool(c.state)
+	rec := api.OutputsRecord{Height: c.tip(), Pool: pool}
+	for n := from; n < pool.Outputs && len(rec.Outputs) < limit; n++ {
+		rec.Outputs = append(rec.Outputs, c.state[string(types.OutputKey(n))])
+	}
+	return rec, err
+}
+
+// OutputsAt implements [api.Ledger].
+func (c *Chain) OutputsAt(_ context.Context, numbers []uint64) (api.OutputsRecord, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	pool, err := ledger.ReadPool(c.state)
+	rec := api.OutputsRecord{Height: c.tip(), Pool: pool}
+	for _, n := range numbers {
+		raw := c.state[string(types.OutputKey(n))]
+		if raw == nil {
+			return rec, api.ErrNotFound
+		}
+		rec.Outputs = append(rec.Outputs, raw)
+	}
+	return rec, err
 }
 
 // SubmitMany implements [api.Submitter].
@@ -253,6 +307,7 @@ func (c *Chain) extend(faults []ledger.Fault) {
 	}
 	done, err := c.ledger.Execute(ledger.Block{
 		Height: header.Height, Time: header.Time, Txs: c.waiting, Epoch: header.Epoch, Faults: faults,
+		Proven: func(tx *types.Tx) bool { return confidential.One(c.state, tx, header.Height) == nil },
 	}, c.state)
 	if err != nil {
 		panic(err) // memory can always be read

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/starlingmesh/starling/canon"
@@ -146,4 +147,18 @@ func (c *Client) SubmitMany(ctx context.Context, raws [][]byte) (api.SubmitManyR
 		return out, err
 	}
 	return out, c.call(ctx, http.MethodPost, "/v1/txs", "application/cbor", body, &out)
+}
+
+// Outputs reads confidential outputs in the order of the chain, from a number on.
+func (c *Client) Outputs(ctx context.Context, from uint64, limit int) (api.Outputs, error) {
+	return get[api.Outputs](ctx, c, "/v1/outputs", url.Values{"from": {strconv.FormatUint(from, 10)}, "limit": {strconv.Itoa(limit)}})
+}
+
+// OutputsAt reads confidential outputs by their numbers, as of a ring.
+func (c *Client) OutputsAt(ctx context.Context, numbers []uint64) (api.Outputs, error) {
+	texts := make([]string, len(numbers))
+	for i, n := range numbers {
+		texts[i] = strconv.FormatUint(n, 10)
+	}
+	return get[api.Outputs](ctx, c, "/v1/outputs", url.Values{"numbers": {strings.Join(texts, ",")}})
 }
