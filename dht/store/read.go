@@ -200,9 +200,12 @@ func (r *reading) look(paths int) {
 	})
 }
 
+// late reports whether it has been tried for long enough.
+func (r *reading) late() bool { return r.c.now.Sub(r.began) > r.c.cfg.Patience }
+
 // retry tries again when the ring may have mended, or gives up with what there is.
 func (r *reading) retry(have Read) {
-	if r.c.now.Sub(r.began) > r.c.cfg.Patience {
+	if r.late() {
 		done := r.done
 		r.done = nil
 		done(have, ErrQuorum)
@@ -219,15 +222,22 @@ func (r *reading) retry(have Read) {
 // end merges what came, repairs those that lack something, and reports.
 func (r *reading) end() {
 	merged := NewShelf(Limits{Work: -1}, &memory{}, nil)
-	answered := 0
+	answered, silent := 0, 0
 	for _, p := range r.order {
-		if a := r.answers[p]; a != nil && a.Role != Stranger {
+		a := r.answers[p]
+		if a == nil {
+			silent++
+		}
+		if a != nil && a.Role != Stranger {
 			answered++
 			_, _ = merged.Add(r.c.now, a.Items) // what is void or superseded is left out
 		}
 	}
 	out := Read{Items: merged.Items(r.c.now, r.key), Digest: merged.Digest(r.c.now, r.key), Answered: answered}
-	if settled, _ := r.agreed(); settled < r.want {
+	settled, _ := r.agreed()
+	if settled < r.want || len(out.Items) == 0 && settled < min(r.c.holders(), answered+silent) && !r.late() {
+		// That there is nothing takes more than a quorum to say: who is still fetching, or has
+		// just gone, may be the one that has it.
 		r.retry(out)
 		return
 	}
