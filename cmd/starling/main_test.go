@@ -59,6 +59,8 @@ func TestScripts(t *testing.T) {
 			"exits": exits,
 			"hold":  func(ts *testscript.TestScript, _ bool, _ []string) { chainOf(ts).Hold() },
 			"pass":  pass,
+			"age":   age,
+			"let":   let,
 			"accuse": func(ts *testscript.TestScript, _ bool, args []string) {
 				if !chainOf(ts).Accuse(args[0], types.DoubleVote) {
 					ts.Fatalf("%s validates not", args[0])
@@ -80,6 +82,22 @@ func pass(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Check(err)
 		chain.Pass(int(chain.Genesis().Params.LastOf(now.Epoch) - now.Height))
 	}
+}
+
+// age decides some empty blocks: age 10.
+func age(ts *testscript.TestScript, _ bool, args []string) {
+	blocks, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	chainOf(ts).Age(blocks)
+}
+
+// let sets a variable to a field of the JSON just printed: let ADDRESS private_address.
+func let(ts *testscript.TestScript, _ bool, args []string) {
+	m := regexp.MustCompile(`"` + args[1] + `": "?([^",\n]*)`).FindStringSubmatch(ts.ReadFile("stdout"))
+	if m == nil {
+		ts.Fatalf("no field %s", args[1])
+	}
+	ts.Setenv(args[0], m[1])
 }
 
 // exits runs starling and checks the exit code: exits 2 wallet new.

@@ -21,7 +21,8 @@ func newWalletCmd(a *app) *cobra.Command {
 	return group("wallet", "keep accounts and pay from them",
 		"  starling wallet new alice\n  starling wallet balance\n  starling wallet send --from alice --to ADDRESS --amount 12.5",
 		newWalletNewCmd(a), newWalletListCmd(a), newWalletSendCmd(a), newWalletPublishCmd(a), newWalletBalanceCmd(a),
-		newWalletExportCmd(a), newWalletImportCmd(a))
+		newWalletExportCmd(a), newWalletImportCmd(a), newWalletWordsCmd(a), newWalletRestoreCmd(a),
+		newWalletScanCmd(a), newWalletShieldCmd(a), newWalletUnshieldCmd(a), newWalletViewKeyCmd(a), newWalletProofCmd(a))
 }
 
 // wallet opens the accounts of the configured home.
@@ -42,6 +43,7 @@ type accountView struct {
 	PublicKey string    `json:"public_key"`
 	Created   time.Time `json:"created"`
 	Path      string    `json:"path"`
+	Words     string    `json:"words,omitempty"`
 }
 
 func viewAccount(acc wallet.Account, prefix string) accountView {
@@ -81,10 +83,11 @@ func (a *app) prefix(cmd *cobra.Command) string {
 
 func newWalletNewCmd(a *app) *cobra.Command {
 	kind := keys.Secp256k1.String()
+	var words int
 	cmd := &cobra.Command{
 		Use:     "new NAME",
-		Short:   "make an account with a key of its own",
-		Example: "  starling wallet new alice\n  starling wallet new savings --kind ed25519",
+		Short:   "make an account with a key of its own, or of words",
+		Example: "  starling wallet new alice\n  starling wallet new alice --words 24\n  starling wallet new savings --kind ed25519",
 		Args:    exactly("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			k, err := keys.ParseKind(kind)
@@ -99,6 +102,9 @@ func newWalletNewCmd(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if words > 0 {
+				return a.newWords(cmd, w, args[0], words, passphrase)
+			}
 			acc, err := w.New(args[0], k, passphrase)
 			if err != nil {
 				return err
@@ -107,6 +113,7 @@ func newWalletNewCmd(a *app) *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&kind, "kind", kind, "kind of key: secp256k1, ed25519, p256 or rsa")
+	cmd.Flags().IntVar(&words, "words", 0, "make the keys of so many words, which are shown to be written down: 12, 15, 18, 21 or 24")
 	passphraseFlag(cmd)
 	return cmd
 }

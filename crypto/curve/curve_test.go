@@ -109,6 +109,10 @@ func TestScalarsAreNumbersModuloTheOrder(t *testing.T) {
 		back, err := ParseScalar(enc[:])
 		require.NoError(t, err)
 		require.Equal(t, a, back)
+		text, err := json.Marshal(a)
+		require.NoError(t, err)
+		require.NoError(t, json.Unmarshal(text, &back))
+		require.Equal(t, a, back)
 	})
 	for d := int64(-2); d < 3; d++ {
 		_, err := ParseScalar(new(big.Int).Add(n, big.NewInt(d)).FillBytes(make([]byte, 32)))

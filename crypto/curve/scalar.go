@@ -68,6 +68,18 @@ func (s *Scalar) UnmarshalBinary(b []byte) (err error) {
 	return err
 }
 
+// MarshalText implements [encoding.TextMarshaler]: hexadecimal.
+func (s Scalar) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText implements [encoding.TextUnmarshaler]; it returns [ErrScalar].
+func (s *Scalar) UnmarshalText(text []byte) error {
+	b, err := hex.DecodeString(string(text))
+	if err != nil {
+		return ErrScalar
+	}
+	return s.UnmarshalBinary(b)
+}
+
 // String is the scalar in hexadecimal.
 func (s Scalar) String() string {
 	b := s.Bytes()

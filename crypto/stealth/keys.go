@@ -32,6 +32,13 @@ func NewKeys(view, spend curve.Scalar) (*Keys, error) {
 	return &Keys{ViewKeys{view, curve.BaseMulVarTime(spend)}, spend}, nil
 }
 
+// DeriveKeys makes keys, and a seed for payment proofs, of a secret that is as hard to guess as a
+// key: for wallets that have no words.
+func DeriveKeys(secret []byte) (*Keys, hash.Hash, error) {
+	k, err := NewKeys(scalarOf("wallet/view", secret), scalarOf("wallet/spend", secret))
+	return k, hash.Sum("starling/stealth/wallet/proofs", secret), err
+}
+
 // viewKeysSize is the length of encoded view keys.
 const viewKeysSize = curve.ScalarSize + curve.PointSize
 

@@ -10,7 +10,10 @@ import (
 
 // Order is what a sender wants done.
 type Order struct {
-	Body   types.Body  // a payment, a bond, …
+	Body types.Body // a payment, a bond, …
+	// Make, if set, makes the body anew for the header that it is signed with; Body is then what
+	// it will be like, as far as the fee and the balance depend on it.
+	Make   func(types.Header) (types.Body, error)
 	Fee    types.Drops // 0 is the network's least fee
 	Memo   string      // at most types.MaxMemo bytes
 	Expiry uint64      // blocks from now; 0 is DefaultExpiry
@@ -55,10 +58,14 @@ func (s *Sender) check(ctx context.Context, at situation, o Order) error {
 	case at.balance < o.Fee:
 		return fmt.Errorf("%w: the fee is %s coins, and the account holds %s", ErrRefused, o.Fee, at.balance)
 	}
-	if err := o.Body.Check(); err != nil {
-		return fmt.Errorf("%w: %w", ErrRefused, err)
+	if o.Make == nil {
+		if err := o.Body.Check(); err != nil {
+			return fmt.Errorf("%w: %w", ErrRefused, err)
+		}
 	}
 	switch b := o.Body.(type) {
+	case *types.Shield:
+		return at.spare(o.Fee, b.Amount, "shielded")
 	case *types.Payment:
 		return s.checkPayment(ctx, at, o.Fee, b)
 	case *types.Bond:

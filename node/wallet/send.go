@@ -165,10 +165,16 @@ func (s *Sender) Build(ctx context.Context, key keys.PrivateKey, o Order) (*type
 	if expiry == 0 {
 		expiry = DefaultExpiry
 	}
-	return types.SignTx(types.Header{
+	header := types.Header{
 		Chain: status.ChainID, Key: public, Sequence: max(at.account.Sequence, at.account.NextSequence), Fee: o.Fee,
 		Expiry: types.Height(status.Height + min(expiry, status.MaxExpiry)), Memo: []byte(o.Memo),
-	}, o.Body, key)
+	}
+	if o.Make != nil {
+		if o.Body, err = o.Make(header); err != nil {
+			return nil, err
+		}
+	}
+	return types.SignTx(header, o.Body, key)
 }
 
 func drops(text string) (types.Drops, error) {

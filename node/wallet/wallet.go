@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/starlingmesh/starling/chain/types"
+	"github.com/starlingmesh/starling/crypto/hd"
 	"github.com/starlingmesh/starling/crypto/keys"
 	"github.com/starlingmesh/starling/crypto/keystore"
 )
@@ -201,20 +202,41 @@ func (w *Wallet) Export(name string) ([]byte, error) {
 	return file, nil
 }
 
+// open decrypts an account's file.
+func (w *Wallet) open(name string, passphrase []byte) (secret []byte, meta keystore.Meta, err error) {
+	file, err := w.Export(name)
+	if err != nil {
+		return nil, meta, err
+	}
+	secret, meta, err = keystore.Open(file, passphrase)
+	if errors.Is(err, keystore.ErrWrongPassphrase) {
+		return nil, meta, fmt.Errorf("account %s: %w: it is not the one that the account was made with", name, ErrPassphrase)
+	}
+	if err != nil {
+		return nil, meta, fmt.Errorf("account %s: %w", name, err)
+	}
+	return secret, meta, nil
+}
+
 // Unlock decrypts an account's key.
 func (w *Wallet) Unlock(name string, passphrase []byte) (keys.PrivateKey, error) {
-	file, err := w.Export(name)
+	secret, meta, err := w.open(name, passphrase)
 	if err != nil {
 		return keys.PrivateKey{}, err
 	}
-	secret, meta, err := keystore.Open(file, passphrase)
-	if errors.Is(err, keystore.ErrWrongPassphrase) {
-		return keys.PrivateKey{}, fmt.Errorf("account %s: %w: it is not the one that the account was made with", name, ErrPassphrase)
+	return keyOf(name, secret, meta)
+}
+
+// keyOf is the key that a decrypted file holds, or derives from words.
+func keyOf(name string, secret []byte, meta keystore.Meta) (key keys.PrivateKey, err error) {
+	if meta.Kind == kindWords {
+		var h *hd.Wallet
+		if h, err = hd.FromWords(string(secret), ""); err == nil {
+			key, err = h.Account(0)
+		}
+	} else {
+		key, err = keys.ParsePrivateKey(secret)
 	}
-	if err != nil {
-		return keys.PrivateKey{}, fmt.Errorf("account %s: %w", name, err)
-	}
-	key, err := keys.ParsePrivateKey(secret)
 	if err != nil {
 		return keys.PrivateKey{}, fmt.Errorf("account %s: %w", name, err)
 	}

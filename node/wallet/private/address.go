@@ -1,0 +1,81 @@
+package private
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/btcsuite/btcd/btcutil/bech32"
+
+	"github.com/starlingmesh/starling/crypto/stealth"
+)
+
+// ErrAddress means that a text is no private address of the network, or no view key.
+var ErrAddress = errors.New("not for private payments here")
+
+// What follows the network's prefix in texts.
+const (
+	addressMark = "p"
+	viewMark    = "v"
+)
+
+// FormatAddress writes a private address as bech32m (BIP 350), with the network's prefix and a p.
+func FormatAddress(a stealth.Address, prefix string) string {
+	return format(a.Bytes(), prefix+addressMark)
+}
+
+// ParseAddress reads what [FormatAddress] writes. It returns [ErrAddress].
+func ParseAddress(text, prefix string) (stealth.Address, error) {
+	raw, err := parse(text, prefix+addressMark)
+	if err != nil {
+		return stealth.Address{}, err
+	}
+	a, err := stealth.ParseAddress(raw)
+	if err != nil {
+		return a, fmt.Errorf("%w: %q: %w", ErrAddress, text, err)
+	}
+	return a, nil
+}
+
+// FormatViewKey writes view keys, which are secret, with the network's prefix and a v.
+func FormatViewKey(v stealth.ViewKeys, prefix string) string {
+	return format(v.ViewBytes(), prefix+viewMark)
+}
+
+// ParseViewKey reads what [FormatViewKey] writes. It returns [ErrAddress].
+func ParseViewKey(text, prefix string) (*stealth.ViewKeys, error) {
+	raw, err := parse(text, prefix+viewMark)
+	if err != nil {
+		return nil, err
+	}
+	v, err := stealth.ParseViewKeys(raw)
+	if err != nil {
+		return nil, fmt.Errorf("%w: the view key is none: %w", ErrAddress, err)
+	}
+	return v, nil
+}
+
+func format(raw []byte, hrp string) string {
+	data, _ := bech32.ConvertBits(raw, 8, 5, true) // cannot fail for whole bytes
+	s, err := bech32.EncodeM(hrp, data)
+	if err != nil { // the prefixes of networks are valid
+		return ""
+	}
+	return s
+}
+
+func parse(text, hrp string) ([]byte, error) {
+	have, data, version, err := bech32.DecodeNoLimitWithVersion(text)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%w: %w (mistyped?)", ErrAddress, err)
+	case version != bech32.VersionM:
+		return nil, fmt.Errorf("%w: old bech32 checksum, want bech32m", ErrAddress)
+	case have != hrp:
+		return nil, fmt.Errorf("%w: it begins with %q, want %q", ErrAddress, have, hrp)
+	}
+	raw, err := bech32.ConvertBits(data, 5, 8, false)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrAddress, err)
+	}
+	return raw, nil
+}

@@ -1,0 +1,270 @@
+package private
+
+import (
+	"context"
+	"crypto/sha256"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+	"pgregory.net/rapid"
+
+	"github.com/starlingmesh/starling/chain/ledger"
+	"github.com/starlingmesh/starling/chain/types"
+	"github.com/starlingmesh/starling/crypto/hash"
+	"github.com/starlingmesh/starling/crypto/keys"
+	"github.com/starlingmesh/starling/crypto/stealth"
+	"github.com/starlingmesh/starling/node/api/apitest"
+	"github.com/starlingmesh/starling/node/api/client"
+	"github.com/starlingmesh/starling/node/wallet"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const coin = types.Drops(types.DropsPerCoin)
+
+func accountKey(t testing.TB, name string) keys.PrivateKey {
+	seed := sha256.Sum256([]byte(name))
+	k, err := keys.FromSeed(keys.Secp256k1, seed[:])
+	require.NoError(t, err)
+	return k
+}
+
+func addressOf(k keys.PrivateKey) types.Address { return types.AddressOf(k.Public().Bytes()) }
+
+// net is a chain on which alice holds 1,000 coins.
+type net struct {
+	t     *testing.T
+	chain *apitest.Chain
+	node  *client.Client
+}
+
+func newNet(t *testing.T) *net {
+	chain := apitest.New(map[types.Address]types.Drops{addressOf(accountKey(t, "alice")): 1000 * coin})
+	c, err := client.New(chain.Serve(t))
+	require.NoError(t, err)
+	t.Cleanup(c.Close)
+	return &net{t, chain, c}
+}
+
+// open is somebody's wallet, in a file of its own.
+func (n *net) open(name, path string) *Wallet {
+	k, proofs, err := stealth.DeriveKeys([]byte("secret of " + name))
+	require.NoError(n.t, err)
+	w, err := Open(n.t.Context(), path, k.ViewKeys, k, proofs)
+	require.NoError(n.t, err)
+	n.t.Cleanup(func() { _ = w.Close() })
+	return w
+}
+
+func (n *net) wallet(name string) *Wallet { return n.open(name, filepath.Join(n.t.TempDir(), name)) }
+
+func (n *net) shield(w *Wallet, amount types.Drops) {
+	o := wallet.Order{Body: Like(amount, 0), Make: w.Shield(amount)}
+	tx, err := wallet.NewSender(n.node, hash.Hash{}, "").Send(n.t.Context(), accountKey(n.t, "alice"), o, true)
+	require.NoError(n.t, err)
+	require.True(n.t, *tx.Success, tx.Code)
+}
+
+func (n *net) scan(w *Wallet) Balance {
+	require.NoError(n.t, w.Scan(n.t.Context(), n.node, nil))
+	return w.Balance()
+}
+
+func pay(w *Wallet, address uint32, amount types.Drops, memo string) stealth.Payment {
+	return stealth.Payment{To: w.Address(address), Amount: uint64(amount), Memo: []byte(memo)}
+}
+
+func TestCoinsGoRound(t *testing.T) {
+	n := newNet(t)
+	alice, bob := n.wallet("alice"), n.wallet("bob")
+	for range 4 { // others to hide among
+		n.shield(alice, 10*coin)
+	}
+	b := n.scan(alice)
+	require.Equal(t, 40*coin, b.Total)
+	require.Equal(t, 40*coin, b.Ready+b.Young)
+	require.Positive(t, b.Young)
+	n.chain.Age(ledger.RingAge)
+	require.Equal(t, 40*coin, n.scan(alice).Ready)
+
+	tx, err := alice.Send(t.Context(), n.node, Options{}, true, pay(bob, 3, 25*coin, "for the boat"))
+	require.NoError(t, err)
+	require.True(t, *tx.Success, tx.Code)
+	require.Equal(t, 3, tx.Inputs, "it takes three coins to pay 25")
+	require.Empty(t, tx.Sender)
+	b = n.scan(bob)
+	require.Equal(t, 25*coin, b.Total)
+	require.Zero(t, b.Ready, "it must age")
+	got := bob.Coins()[0]
+	require.Equal(t, "for the boat", string(got.Memo))
+	require.EqualValues(t, 3, got.Address)
+	fee, err := types.ParseDrops(tx.Fee)
+	require.NoError(t, err)
+	require.Equal(t, 15*coin-fee, alice.Balance().Total)
+
+	_, err = bob.Unshield(t.Context(), n.node, Options{}, true, Payout{addressOf(accountKey(t, "bob")), 5 * coin})
+	require.ErrorIs(t, err, ErrFunds)
+	require.ErrorContains(t, err, "must age")
+	n.chain.Age(ledger.RingAge)
+	tx, err = bob.Unshield(t.Context(), n.node, Options{}, true, Payout{addressOf(accountKey(t, "bob")), 5 * coin})
+	require.NoError(t, err)
+	require.True(t, *tx.Success, tx.Code)
+	account, err := n.node.Balance(t.Context(), addressOf(accountKey(t, "bob")).Format(apitest.Prefix))
+	require.NoError(t, err)
+	require.Equal(t, "5", account.Balance)
+
+	second := n.wallet("bob") // another device, from the same secret
+	require.Equal(t, n.scan(bob), n.scan(second))
+	forget := func(coins []Coin) []Coin { // what only the device knows that paid
+		for i := range coins {
+			coins[i].Reserved = 0
+		}
+		return coins
+	}
+	require.Equal(t, forget(bob.Coins()), second.Coins())
+
+	_, err = bob.Send(t.Context(), n.node, Options{}, true, pay(alice, 0, 100*coin, ""))
+	require.ErrorIs(t, err, ErrFunds)
+}
+
+func TestScansGoOnWhereTheyWere(t *testing.T) {
+	n := newNet(t)
+	path := filepath.Join(t.TempDir(), "alice")
+	alice := n.open("alice", path)
+	n.shield(alice, coin)
+	n.scan(alice)
+	require.NoError(t, alice.Close())
+	again := n.open("alice", path)
+	require.Equal(t, coin, again.Balance().Total, "before any scan")
+	n.chain.Age(ledger.RingAge)
+	_, err := again.Send(t.Context(), n.node, Options{}, true, pay(again, 1, coin/2, ""))
+	require.NoError(t, err, "what was read is all that spending takes")
+	require.NoError(t, again.Rescan())
+	n.scan(again)
+	n.shield(again, coin)
+	var seen [][2]uint64
+	require.NoError(t, again.Scan(t.Context(), n.node, func(done, total uint64) { seen = append(seen, [2]uint64{done, total}) }))
+	require.Equal(t, [][2]uint64{{6, 6}}, seen)
+	have := again.Balance().Total
+	require.Greater(t, have, coin+coin/2)
+	require.NoError(t, again.Rescan())
+	require.Zero(t, again.Balance().Total)
+	require.Equal(t, have, n.scan(again).Total)
+
+	raw, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.NotContains(t, string(raw), "mask")
+	require.NoError(t, again.Close())
+	raw[len(raw)/2] ^= 1
+	require.NoError(t, os.WriteFile(path, raw, 0o600))
+	k, proofs, err := stealth.DeriveKeys([]byte("secret of alice"))
+	require.NoError(t, err)
+	_, err = Open(t.Context(), path, k.ViewKeys, k, proofs)
+	require.ErrorIs(t, err, ErrFile)
+}
+
+func TestOneProcessAtATimeUsesAWallet(t *testing.T) {
+	n := newNet(t)
+	path := filepath.Join(t.TempDir(), "alice")
+	n.open("alice", path)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	k, proofs, err := stealth.DeriveKeys([]byte("secret of alice"))
+	require.NoError(t, err)
+	_, err = Open(ctx, path, k.ViewKeys, k, proofs)
+	require.ErrorContains(t, err, "another program")
+}
+
+func TestWhatWaitsIsNotSpentAgain(t *testing.T) {
+	n := newNet(t)
+	alice := n.wallet("alice")
+	n.shield(alice, 10*coin)
+	n.chain.Age(ledger.RingAge)
+	n.chain.Hold()
+	_, err := alice.Send(t.Context(), n.node, Options{}, false, pay(alice, 1, coin, ""))
+	require.NoError(t, err)
+	require.Equal(t, 10*coin, alice.Balance().Reserved)
+	_, err = alice.Send(t.Context(), n.node, Options{}, false, pay(alice, 1, coin, ""))
+	require.ErrorIs(t, err, ErrFunds)
+	require.ErrorContains(t, err, "wait in transactions")
+	n.chain.Release()
+	n.chain.Age(ledger.RingAge)
+	b := n.scan(alice)
+	require.Zero(t, b.Reserved)
+	require.Equal(t, b.Total, b.Ready)
+}
+
+func TestAWalletThatSeesDoesNotSpend(t *testing.T) {
+	n := newNet(t)
+	alice := n.wallet("alice")
+	n.shield(alice, 10*coin)
+	n.chain.Age(ledger.RingAge)
+	watcher, err := Open(t.Context(), filepath.Join(t.TempDir(), "w"), alice.view, nil, hash.Hash{})
+	require.NoError(t, err)
+	defer func() { _ = watcher.Close() }()
+	require.Equal(t, 10*coin, n.scan(watcher).Total)
+	require.Equal(t, alice.Address(5), watcher.Address(5))
+	_, err = watcher.Send(t.Context(), n.node, Options{}, true, pay(alice, 0, coin, ""))
+	require.ErrorIs(t, err, ErrViewOnly)
+}
+
+func TestTooFewToHideAmong(t *testing.T) {
+	n := newNet(t)
+	alice := n.wallet("alice")
+	n.shield(alice, 10*coin)
+	_, err := newChooser(heights{1, 1}, 5).ring(0, 16)
+	require.ErrorIs(t, err, ErrDecoys)
+	got, err := newChooser(heights{1, 1, 30}, 20).ring(1, 16)
+	require.NoError(t, err)
+	require.Equal(t, []uint64{0, 1}, got, "the third is too young")
+}
+
+func TestRingsAreAscendingAndHoldTheRealOne(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var h heights
+		last := uint64(0)
+		for range rapid.IntRange(2, 400).Draw(t, "outputs") {
+			last += rapid.SampledFrom([]uint64{0, 0, 1, 100, 10_000}).Draw(t, "step")
+			h = append(h, last)
+		}
+		tip := last + uint64(ledger.RingAge) + rapid.Uint64Range(0, 50).Draw(t, "age")
+		real := rapid.IntRange(0, len(h)-1).Draw(t, "real")
+		size := rapid.IntRange(2, 32).Draw(t, "size")
+		r, err := newChooser(h, tip).ring(uint64(real), size)
+		require.NoError(t, err)
+		require.Len(t, r, min(size, len(h)))
+		require.Contains(t, r, uint64(real))
+		require.True(t, slices.IsSorted(r))
+		require.Len(t, slices.Compact(slices.Clone(r)), len(r))
+		require.Less(t, r[len(r)-1], uint64(len(h)))
+
+		raw, err := h.MarshalText()
+		require.NoError(t, err)
+		var back heights
+		require.NoError(t, back.UnmarshalText(raw))
+		require.Equal(t, h, back)
+	})
+}
+
+// Decoys are as old as outputs are when they are spent, of which half are spent after a day and a
+// half; on a chain of three months, with an output every block, a little sooner.
+func TestDecoysAreAsOldAsSpends(t *testing.T) {
+	const day = 86_400
+	h := make(heights, 90*day)
+	for i := range h {
+		h[i] = uint64(i)
+	}
+	c := newChooser(h, 90*day+uint64(ledger.RingAge))
+	ages := make([]float64, 4000)
+	for i := range ages {
+		ages[i] = float64(c.tip-h[c.draw()]) / day
+	}
+	slices.Sort(ages)
+	require.InDelta(t, 1.1, ages[len(ages)/2], 0.3)
+	require.Less(t, ages[len(ages)/10], 0.4)
+	require.Greater(t, ages[len(ages)*9/10], 6.0)
+}

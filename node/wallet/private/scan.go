@@ -1,0 +1,122 @@
+package private
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/starlingmesh/starling/chain/ledger"
+	"github.com/starlingmesh/starling/crypto/ring"
+	"github.com/starlingmesh/starling/crypto/stealth"
+	"github.com/starlingmesh/starling/node/api"
+)
+
+const (
+	perCall  = api.MostOutputs
+	perScan  = 256 // outputs that one core looks through at once
+	maxCoins = 1 << 20
+)
+
+// Progress tells how far a scan is: outputs looked at, of how many.
+type Progress func(done, total uint64)
+
+// Scan looks through the outputs that are new. It is kept as it goes on, so that a scan that is
+// stopped goes on where it was.
+func (w *Wallet) Scan(ctx context.Context, node Node, progress Progress) error {
+	status, err := node.Status(ctx)
+	if err != nil {
+		return err
+	}
+	if w.known.Chain != status.ChainID {
+		w.known = known{Chain: status.ChainID}
+	}
+	for {
+		page, err := node.Outputs(ctx, w.known.Next, perCall)
+		if err != nil {
+			return fmt.Errorf("scan from output %d: %w", w.known.Next, err)
+		}
+		if page.Total < w.known.Next { // the chain lost some: another one, or blocks were taken back
+			w.known = known{Chain: status.ChainID}
+			continue
+		}
+		if err := w.take(ctx, page); err != nil {
+			return err
+		}
+		w.known.Height = page.Height
+		if err := w.save(); err != nil {
+			return err
+		}
+		if progress != nil {
+			progress(w.known.Next, page.Total)
+		}
+		if w.known.Next >= page.Total || len(page.Outputs) == 0 {
+			return nil
+		}
+	}
+}
+
+// Rescan forgets everything that was found; the next scan begins anew.
+func (w *Wallet) Rescan() error {
+	w.known = known{}
+	return w.save()
+}
+
+// take looks through a page, on all cores.
+func (w *Wallet) take(ctx context.Context, page api.Outputs) error {
+	outputs := make([]*ledger.Output, len(page.Outputs))
+	received := make([]*stealth.Received, len(page.Outputs))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for at := 0; at < len(outputs); at += perScan {
+		end := min(at+perScan, len(outputs))
+		g.Go(func() error {
+			candidates := make([]stealth.Candidate, end-at)
+			for i := at; i < end; i++ {
+				o, err := ledger.DecodeOutput(page.Outputs[i])
+				if err != nil {
+					return fmt.Errorf("output %d of the node: %w", w.known.Next+uint64(i), err)
+				}
+				outputs[i], candidates[i-at] = o, o.Candidate()
+			}
+			copy(received[at:end], w.scanner.Scan(candidates))
+			return ctx.Err()
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	for i, o := range outputs {
+		w.note(w.known.Next, o, received[i])
+		w.known.Next++
+	}
+	return nil
+}
+
+// note takes up an output: what was spent for it, and whether it is one's own.
+func (w *Wallet) note(number uint64, o *ledger.Output, r *stealth.Received) {
+	height := uint64(o.Height)
+	w.known.Heights = append(w.known.Heights, height)
+	for _, image := range o.Images {
+		for i := range w.known.Coins {
+			if w.known.Coins[i].Image == image.String() {
+				w.known.Coins[i].Spent = height
+			}
+		}
+	}
+	if r == nil || len(w.known.Coins) >= maxCoins {
+		return
+	}
+	c := Coin{Number: number, Height: height, Address: r.Address, Memo: r.Memo, Mask: r.Mask, Offset: r.Offset}
+	c.Amount = dropsOf(r.Amount)
+	if w.keys != nil {
+		c.Image = ring.Image(w.keys.Secret(*r)).String()
+		for _, other := range w.known.Coins {
+			if other.Image == c.Image {
+				return // one key, two outputs: only one of them can ever be spent
+			}
+		}
+	}
+	w.known.Coins = append(w.known.Coins, c)
+}
