@@ -24,7 +24,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const coin = types.Drops(types.DropsPerCoin)
+const coin = types.DropsPerCoin
 
 func accountKey(t testing.TB, name string) keys.PrivateKey {
 	seed := sha256.Sum256([]byte(name))
