@@ -198,11 +198,29 @@ func TestHashToPointOfRFC9380(t *testing.T) {
 	require.NoError(t, json.Unmarshal(raw, &suite))
 	require.Equal(t, "secp256k1_XMD:SHA-256_SSWU_RO_", suite.Ciphersuite)
 	require.Len(t, suite.Vectors, 5)
+	var msgs [][]byte
 	for _, v := range suite.Vectors {
+		msgs = append(msgs, []byte(v.Msg))
+	}
+	together := HashToPoints(suite.DST, msgs...)
+	for i, v := range suite.Vectors {
 		p := HashToPoint([]byte(v.Msg), suite.DST)
+		require.Equal(t, p, together[i])
 		x, y := p.x.bytes(), p.y.bytes()
 		require.Equal(t, v.P.X, "0x"+hex.EncodeToString(x[:]), v.Msg)
 		require.Equal(t, v.P.Y, "0x"+hex.EncodeToString(y[:]), v.Msg)
+	}
+}
+
+// The map's exceptional input, u = 0, which no message is known to give (section 6.6.2).
+func TestMapOfZeroIsOnTheCurve(t *testing.T) {
+	p := mapToCurve([]field{{}, {5}, {}})
+	require.Equal(t, p[0], p[2])
+	for _, q := range p {
+		b := q.Bytes()
+		back, err := ParsePoint(b[:])
+		require.NoError(t, err)
+		require.Equal(t, q, back)
 	}
 }
 
@@ -252,6 +270,15 @@ func BenchmarkPoint(b *testing.B) {
 	b.Run("hash", func(b *testing.B) {
 		for b.Loop() {
 			HashToPoint([]byte("message"), "tag")
+		}
+	})
+	b.Run("hash-16", func(b *testing.B) {
+		msgs := make([][]byte, 16)
+		for i := range msgs {
+			msgs[i] = []byte{byte(i)}
+		}
+		for b.Loop() {
+			HashToPoints("tag", msgs...)
 		}
 	})
 	b.Run("parse", func(b *testing.B) {

@@ -252,3 +252,26 @@ func (z *field) inverse(x *field) {
 	b := e.Bytes()
 	z.setBytes(b[:])
 }
+
+// invertAll replaces elements by their inverses, with one inversion for all (Montgomery's trick);
+// 0 stays 0.
+func invertAll(all []field) {
+	products := make([]field, len(all))
+	running := field{1}
+	for i := range all {
+		products[i] = running
+		if !all[i].isZero() {
+			running.mul(&running, &all[i])
+		}
+	}
+	running.inverse(&running)
+	for i := len(all) - 1; i >= 0; i-- {
+		if all[i].isZero() {
+			continue
+		}
+		inverse := products[i]
+		inverse.mul(&inverse, &running)
+		running.mul(&running, &all[i])
+		all[i] = inverse
+	}
+}

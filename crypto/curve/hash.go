@@ -9,13 +9,27 @@ import (
 // HashToPoint maps a message to a point of which nobody knows the logarithm: RFC 9380, suite
 // secp256k1_XMD:SHA-256_SSWU_RO_. (The curve library's HashToG1 takes another map, which meets
 // none of the suite's vectors.) The domain separation tag has 1 to 255 bytes.
-func HashToPoint(msg []byte, tag string) Point {
-	u, err := fp.Hash(msg, []byte(tag), 2)
-	if err != nil { // only for a tag of a length that no constant here has
-		panic(err)
+func HashToPoint(msg []byte, tag string) Point { return HashToPoints(tag, msg)[0] }
+
+// HashToPoints maps messages to points as [HashToPoint] does, with few inversions for all.
+func HashToPoints(tag string, msgs ...[]byte) []Point {
+	u := make([]field, 0, 2*len(msgs)) // the first of each, then the second
+	second := make([]field, 0, len(msgs))
+	for _, msg := range msgs {
+		pair, err := fp.Hash(msg, []byte(tag), 2)
+		if err != nil { // only for a tag of a length that no constant here has
+			panic(err)
+		}
+		u, second = append(u, fieldOf(&pair[0])), append(second, fieldOf(&pair[1]))
 	}
-	p, q := mapToCurve(&u[0]), mapToCurve(&u[1])
-	return p.Add(q)
+	mapped := mapToCurve(append(u, second...))
+	return AddAll(mapped[:len(msgs)], mapped[len(msgs):])
+}
+
+func fieldOf(e *fp.Element) (f field) {
+	b := e.Bytes()
+	f.setBytes(b[:])
+	return f
 }
 
 // constant reads a field element.
@@ -64,38 +78,40 @@ var (
 
 // mapToCurve is the simplified map of Shallue, van de Woestijne and Ulas (section 6.6.2) to the
 // isogenous curve, and the isogeny.
-func mapToCurve(element *fp.Element) Point {
-	var u field
-	b := element.Bytes()
-	u.setBytes(b[:])
-
-	// x1 = (-B/A) * (1 + 1/(Z^2*u^4 + Z*u^2)), or B/(Z*A) where that does not exist
-	var zu2, d, x, y, t field
-	zu2.square(&u)
-	zu2.mul(&zu2, &isoZ)
-	d.square(&zu2)
-	d.add(&d, &zu2)
-	if d.isZero() {
-		t.mul(&isoZ, &isoA)
-		t.inverse(&t)
-		x.mul(&isoB, &t)
-	} else {
-		t.mul(&d, &isoA)
-		t.inverse(&t)
-		x.add(&d, &field{1})
-		x.mul(&x, &t)
-		x.mul(&x, &isoB)
-		x.neg(&x)
+func mapToCurve(all []field) []Point {
+	// x1 = (-B/A) * (1 + 1/d), with d = Z^2*u^4 + Z*u^2, or B/(Z*A) where d is 0
+	zu2, d, inverses := make([]field, len(all)), make([]field, len(all)), make([]field, len(all))
+	for i := range all {
+		zu2[i].square(&all[i])
+		zu2[i].mul(&zu2[i], &isoZ)
+		d[i].square(&zu2[i])
+		d[i].add(&d[i], &zu2[i])
+		if d[i].isZero() {
+			inverses[i].mul(&isoZ, &isoA)
+		} else {
+			inverses[i].mul(&d[i], &isoA)
+		}
 	}
-	if t = isoCurve(&x); !y.sqrt(&t) {
-		x.mul(&x, &zu2)
-		t = isoCurve(&x)
-		y.sqrt(&t) // exists, as it does not for the other
+	invertAll(inverses)
+	xs, ys := make([]field, len(all)), make([]field, len(all))
+	for i := range all {
+		x, y := &xs[i], &ys[i]
+		x.mul(&isoB, &inverses[i])
+		if !d[i].isZero() {
+			d[i].add(&d[i], &field{1})
+			x.mul(x, &d[i])
+			x.neg(x)
+		}
+		if t := isoCurve(x); !y.sqrt(&t) {
+			x.mul(x, &zu2[i])
+			t = isoCurve(x)
+			y.sqrt(&t) // exists, as it does not for the other
+		}
+		if all[i].isOdd() != y.isOdd() {
+			y.neg(y)
+		}
 	}
-	if u.isOdd() != y.isOdd() {
-		y.neg(&y)
-	}
-	return isogeny(&x, &y)
+	return isogeny(xs, ys)
 }
 
 // isoCurve is x^3 + A*x + B.
@@ -107,23 +123,30 @@ func isoCurve(x *field) (y field) {
 	return y
 }
 
-// isogeny maps a point of the isogenous curve to secp256k1.
-func isogeny(x, y *field) (p Point) {
-	xd, yd := polynomial(isoXDenominator, x), polynomial(isoYDenominator, x)
-	var inverse, t field
-	inverse.mul(&xd, &yd)
-	if inverse.isZero() {
-		return Point{} // the isogeny's kernel: no message is known to come here
+// isogeny maps points of the isogenous curve to secp256k1.
+func isogeny(xs, ys []field) []Point {
+	out, inverses := make([]Point, len(xs)), make([]field, len(xs))
+	xd, yd := make([]field, len(xs)), make([]field, len(xs))
+	for i := range xs {
+		xd[i], yd[i] = polynomial(isoXDenominator, &xs[i]), polynomial(isoYDenominator, &xs[i])
+		inverses[i].mul(&xd[i], &yd[i])
 	}
-	inverse.inverse(&inverse)
-	p.x = polynomial(isoXNumerator, x)
-	t.mul(&inverse, &yd)
-	p.x.mul(&p.x, &t)
-	p.y = polynomial(isoYNumerator, x)
-	t.mul(&inverse, &xd)
-	p.y.mul(&p.y, &t)
-	p.y.mul(&p.y, y)
-	return p
+	invertAll(inverses)
+	for i := range xs {
+		if inverses[i].isZero() {
+			continue // the isogeny's kernel goes to infinity; no message is known to come here
+		}
+		p := &out[i]
+		var t field
+		p.x = polynomial(isoXNumerator, &xs[i])
+		t.mul(&inverses[i], &yd[i])
+		p.x.mul(&p.x, &t)
+		p.y = polynomial(isoYNumerator, &xs[i])
+		t.mul(&inverses[i], &xd[i])
+		p.y.mul(&p.y, &t)
+		p.y.mul(&p.y, &ys[i])
+	}
+	return out
 }
 
 func polynomial(coefficients []field, x *field) (y field) {

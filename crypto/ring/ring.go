@@ -33,10 +33,16 @@ const baseTag = "starling/ring/key image/secp256k1_XMD:SHA-256_SSWU_RO_/v1"
 
 // Base is Hp(P), the point of which a key's image is a multiple: the BLAKE2b digest of the key,
 // hashed to the curve (RFC 9380). Nobody knows its logarithm, or key images would tell the key.
-func Base(key curve.Point) curve.Point {
-	enc := key.Bytes()
-	digest := hash.Sum("starling/ring/key image", enc[:])
-	return curve.HashToPoint(digest[:], baseTag)
+func Base(key curve.Point) curve.Point { return allBases([]curve.Point{key})[0] }
+
+func allBases(keys []curve.Point) []curve.Point {
+	digests := make([][]byte, len(keys))
+	for i, k := range keys {
+		enc := k.Bytes()
+		digest := hash.Sum("starling/ring/key image", enc[:])
+		digests[i] = digest[:]
+	}
+	return curve.HashToPoints(baseTag, digests...)
 }
 
 // Image is the key image of a secret key.
@@ -108,13 +114,7 @@ func newNonces(rand io.Reader, statement transcript.Transcript, secrets ...curve
 }
 
 // bases are Hp of the keys.
-func bases(keys []curve.Point) []*curve.Table {
-	out := make([]curve.Point, len(keys))
-	for i, k := range keys {
-		out[i] = Base(k)
-	}
-	return curve.Tables(out...)
-}
+func bases(keys []curve.Point) []*curve.Table { return curve.Tables(allBases(keys)...) }
 
 // checkKeys returns an [ErrRing].
 func checkKeys(keys []curve.Point) error {
