@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/starlingmesh/starling/crypto/curve"
+	"github.com/starlingmesh/starling/crypto/pedersen"
 )
 
 const (
@@ -19,6 +20,12 @@ var generators = sync.OnceValue(func() (out struct{ g, h [Bits]curve.Point }) {
 		out.h[i] = generator('h', i)
 	}
 	return out
+})
+
+// fixed sums up multiples of g, then h, the amount base and the blinding base.
+var fixed = sync.OnceValue(func() *curve.Fixed {
+	gens := generators()
+	return curve.NewFixed(append(append(gens.g[:], gens.h[:]...), pedersen.H, curve.Generator))
 })
 
 // generator hashes a vector's name and an index to the curve.

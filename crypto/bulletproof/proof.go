@@ -78,6 +78,7 @@ func Parse(b []byte) (*Proof, error) {
 type challenges struct {
 	y, z, e curve.Scalar
 	round   [rounds]curve.Scalar
+	inverse [rounds + 1]curve.Scalar // of the rounds' and of y, for who verifies
 }
 
 // begin absorbs the statement: the protocol, with all its generators by name, and the
@@ -107,6 +108,21 @@ func (c *challenges) next(t *transcript.Transcript, i int, l, r curve.Point) {
 func (c *challenges) last(t *transcript.Transcript, a1, b curve.Point) {
 	t.Points("A, B", a1, b)
 	c.e = t.Challenge("last e")
+}
+
+// replayAll draws the challenges of claims, with one inversion for all.
+func replayAll(claims []Claim) []challenges {
+	out := make([]challenges, len(claims))
+	inverses := make([]curve.Scalar, 0, len(claims)*(rounds+1))
+	for i, in := range claims {
+		out[i] = in.Proof.replay(in.Commitment)
+		inverses = append(append(inverses, out[i].round[:]...), out[i].y)
+	}
+	curve.InvertAll(inverses)
+	for i := range out {
+		out[i].inverse = [rounds + 1]curve.Scalar(inverses[i*(rounds+1):])
+	}
+	return out
 }
 
 // replay draws a proof's challenges.

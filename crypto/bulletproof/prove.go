@@ -123,19 +123,18 @@ func (w *witness) inverseY(n int) curve.Scalar { return w.inv[n-1].Mul(w.inv[1])
 // sum is a of the folded generators g from a place on, b of h, the amount base, and the blinding
 // base.
 func (w *witness) sum(a []curve.Scalar, fromA int, b []curve.Scalar, fromB int, amount, blinding curve.Scalar) curve.Point {
-	m := curve.NewSum(Bits + 2)
+	scalars := make([]curve.Scalar, 2*Bits+2) // those that are 0 cost nothing
 	for i := range Bits {
 		folded := i % len(w.a)
 		if at := folded - fromA; at >= 0 && at < len(a) {
-			m.Add(&w.gens.g[i], a[at].Mul(w.gk[i]))
+			scalars[i] = a[at].Mul(w.gk[i])
 		}
 		if at := folded - fromB; at >= 0 && at < len(b) {
-			m.Add(&w.gens.h[i], b[at].Mul(w.hk[i]))
+			scalars[Bits+i] = b[at].Mul(w.hk[i])
 		}
 	}
-	m.Add(&pedersen.H, amount)
-	m.Add(&curve.Generator, blinding)
-	return m.Total()
+	scalars[2*Bits], scalars[2*Bits+1] = amount, blinding
+	return fixed().Sum(scalars)
 }
 
 // fold halves the vectors.

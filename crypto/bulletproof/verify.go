@@ -2,7 +2,6 @@ package bulletproof
 
 import (
 	"github.com/starlingmesh/starling/crypto/curve"
-	"github.com/starlingmesh/starling/crypto/pedersen"
 	"github.com/starlingmesh/starling/crypto/transcript"
 )
 
@@ -14,8 +13,8 @@ type Claim struct {
 
 // Verify reports whether a commitment holds less than 2^64.
 func (p *Proof) Verify(commitment curve.Point) bool {
-	s := newSum(1)
-	s.add(Claim{commitment, p}, curve.ScalarOf(1), nil)
+	s, claim := newSum(1), []Claim{{commitment, p}}
+	s.add(claim[0], curve.ScalarOf(1), &replayAll(claim)[0])
 	return s.isZero()
 }
 
@@ -33,13 +32,11 @@ func BatchVerify(claims []Claim) []int {
 		t.Points("commitment", c.Commitment)
 		t.Bytes("proof", c.Proof.Bytes())
 	}
-	weighed := make([]weighed, len(claims))
-	for i, c := range claims {
-		weighed[i].index, weighed[i].claim = i, c
-		weighed[i].challenges = c.Proof.replay(c.Commitment)
-		weighed[i].weight = weight(t.Weight("weight"))
+	all := make([]weighed, len(claims))
+	for i, known := range replayAll(claims) {
+		all[i] = weighed{i, claims[i], weight(t.Weight("weight")), known}
 	}
-	return bisect(weighed, false)
+	return bisect(all, false)
 }
 
 // weighed is a claim with what every sum needs of it.
@@ -85,48 +82,42 @@ func hold(claims []weighed) bool {
 // sum collects the equations of proofs: what is verified is that it is infinity. The factors of
 // the generators, which all proofs have in common, merge.
 type sum struct {
-	points           *curve.Sum
+	terms            []term // the points of the proofs
 	g, h             [Bits]curve.Scalar
 	amount, blinding curve.Scalar // of the bases
 }
 
-func newSum(claims int) *sum {
-	return &sum{points: curve.NewSum(claims*(4+2*rounds) + 2*Bits + 2)}
+type term struct {
+	point  curve.Point
+	scalar curve.Scalar
 }
+
+// few is up to how many terms are summed up without buckets.
+const few = 40
+
+func newSum(claims int) *sum { return &sum{terms: make([]term, 0, claims*(4+2*rounds))} }
 
 // add adds a proof's equation times a weight: the argument's last check (figure 1),
 //
 //	e^2*P + e*A1 + B - r'e*g - s'e*h - r'ys'*H - d'*G = 0
 //
 // with P unfolded to the beginning, where it is A and the public shift of it (figure 3).
-func (s *sum) add(in Claim, weight curve.Scalar, known *challenges) {
-	p := in.Proof
-	var c challenges
-	if known != nil {
-		c = *known
-	} else {
-		c = p.replay(in.Commitment)
-	}
-	// all inverses at once
-	inverse := make([]curve.Scalar, rounds+1)
-	copy(inverse, c.round[:])
-	inverse[rounds] = c.y
-	curve.InvertAll(inverse)
+func (s *sum) add(in Claim, weight curve.Scalar, c *challenges) {
+	p, inverse := in.Proof, &c.inverse
 	invY := inverse[rounds]
-
 	e2 := c.e.Mul(c.e)
 	we2 := weight.Mul(e2)
-	s.points.Add(&p.A, we2)
-	s.points.Add(&p.A1, weight.Mul(c.e))
-	s.points.Add(&p.B, weight)
+	s.terms = append(s.terms, term{p.A, we2})
+	s.terms = append(s.terms, term{p.A1, weight.Mul(c.e)})
+	s.terms = append(s.terms, term{p.B, weight})
 	for j := range rounds {
-		s.points.Add(&p.L[j], we2.Mul(c.round[j]).Mul(c.round[j]))
-		s.points.Add(&p.R[j], we2.Mul(inverse[j]).Mul(inverse[j]))
+		s.terms = append(s.terms, term{p.L[j], we2.Mul(c.round[j]).Mul(c.round[j])})
+		s.terms = append(s.terms, term{p.R[j], we2.Mul(inverse[j]).Mul(inverse[j])})
 	}
 
 	y := powers(c.y, Bits+2)
 	z2 := c.z.Mul(c.z)
-	s.points.Add(&in.Commitment, we2.Mul(z2).Mul(y[Bits+1]))
+	s.terms = append(s.terms, term{in.Commitment, we2.Mul(z2).Mul(y[Bits+1])})
 
 	// products of the rounds' challenges: of g's generator i, e_j where bit j of i is set (the
 	// first round's bit is the highest) and 1/e_j where not; of h's the inverse, which is that
@@ -136,10 +127,11 @@ func (s *sum) add(in Claim, weight curve.Scalar, known *challenges) {
 	for j := range rounds {
 		products[0] = products[0].Mul(inverse[j])
 	}
-	for i := 1; i < Bits; i++ {
-		j := highestBit(i)
-		e := c.round[rounds-1-j]
-		products[i] = products[i-1<<j].Mul(e).Mul(e)
+	for j := range rounds {
+		squared := c.round[rounds-1-j].Mul(c.round[rounds-1-j])
+		for i := range 1 << j {
+			products[1<<j+i] = products[i].Mul(squared)
+		}
 	}
 	re, se := weight.Mul(p.R1).Mul(c.e), weight.Mul(p.S1).Mul(c.e)
 	wez := we2.Mul(c.z)
@@ -159,20 +151,22 @@ func (s *sum) add(in Claim, weight curve.Scalar, known *challenges) {
 	s.blinding = s.blinding.Sub(weight.Mul(p.D1))
 }
 
-func highestBit(i int) (j int) {
-	for i > 1 {
-		i, j = i>>1, j+1
-	}
-	return j
-}
-
 func (s *sum) isZero() bool {
-	gens := generators()
-	for i := range Bits {
-		s.points.Add(&gens.g[i], s.g[i])
-		s.points.Add(&gens.h[i], s.h[i])
+	scalars := append(append(make([]curve.Scalar, 0, 2*Bits+2), s.g[:]...), s.h[:]...)
+	total := fixed().Sum(append(scalars, s.amount, s.blinding))
+	if len(s.terms) > few {
+		m := curve.NewSum(len(s.terms))
+		for i := range s.terms {
+			m.Add(&s.terms[i].point, s.terms[i].scalar)
+		}
+		return m.Total().Add(total).IsInfinity()
 	}
-	s.points.Add(&pedersen.H, s.amount)
-	s.points.Add(&curve.Generator, s.blinding)
-	return s.points.Total().IsInfinity()
+	points, terms := make([]curve.Point, len(s.terms)), make([]curve.Term, len(s.terms))
+	for i := range s.terms {
+		points[i] = s.terms[i].point
+	}
+	for i, table := range curve.Tables(points...) {
+		terms[i] = curve.Term{K: s.terms[i].scalar, P: table}
+	}
+	return curve.FewVarTime(curve.Scalar{}, terms...).Add(total).IsInfinity()
 }

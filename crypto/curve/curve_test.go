@@ -85,7 +85,44 @@ func TestMultiplesAgreeWithTheCurveLibrary(t *testing.T) {
 			sum.Add(&points[i], scalars[i])
 		}
 		require.Equal(t, want, FewVarTime(base, terms...))
+		one, two := TwoVarTime(base, terms, k, nil)
+		require.Equal(t, want, one)
+		require.Equal(t, byLibrary(k, Generator), two)
 		require.Equal(t, want, sum.Total())
+	})
+}
+
+func TestFixedSumsAgreeWithSums(t *testing.T) {
+	var points []Point
+	for i := range uint64(7) {
+		points = append(points, byLibrary(ScalarOf(i*i+1), Generator))
+	}
+	points = append(points, points[0], points[1].Neg()) // equal and opposite ones meet
+	fixed := NewFixed(points)
+	rapid.Check(t, func(t *rapid.T) {
+		sum := NewSum(len(points))
+		scalars := make([]Scalar, len(points))
+		for i := range points {
+			scalars[i] = drawScalar(t, "scalar")
+			sum.Add(&points[i], scalars[i])
+		}
+		require.Equal(t, sum.Total(), fixed.Sum(scalars))
+	})
+}
+
+func TestJacobianPointsAddUp(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		p, q := drawPoint(t, "p"), drawPoint(t, "q")
+		if rapid.IntRange(0, 3).Draw(t, "related") == 0 {
+			q = rapid.SampledFrom([]Point{p, p.Neg(), {}}).Draw(t, "q is")
+		}
+		var a, b jacobian
+		a.set(&p)
+		b.set(&q)
+		a.double()
+		b.double() // so that neither z is 1
+		a.addJacobian(&b)
+		require.Equal(t, p.Add(p).Add(q.Add(q)), a.affine())
 	})
 }
 
@@ -285,6 +322,17 @@ func BenchmarkPoint(b *testing.B) {
 		enc := p.Bytes()
 		for b.Loop() {
 			_, _ = ParsePoint(enc[:])
+		}
+	})
+	b.Run("fixed-130", func(b *testing.B) {
+		points, scalars := make([]Point, 130), make([]Scalar, 130)
+		for i := range points {
+			scalars[i] = ScalarOf(uint64(i + 3)).InverseVarTime()
+			points[i] = BaseMulVarTime(scalars[i].Mul(l))
+		}
+		f := NewFixed(points)
+		for b.Loop() {
+			f.Sum(scalars)
 		}
 	})
 	for _, n := range []int{16, 146, 1154} {

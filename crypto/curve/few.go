@@ -18,11 +18,28 @@ type Term struct {
 
 // FewVarTime returns base*G + the sum of the terms. It is for up to about ten; see [Sum].
 func FewVarTime(base Scalar, terms ...Term) Point {
-	type row struct {
-		table  *Table
-		digits digits
-		beta   bool
+	sum := few(base, terms)
+	return sum.affine()
+}
+
+// TwoVarTime returns two sums as of [FewVarTime], with one inversion for both.
+func TwoVarTime(base1 Scalar, terms1 []Term, base2 Scalar, terms2 []Term) (Point, Point) {
+	both := []jacobian{few(base1, terms1), few(base2, terms2)}
+	if both[0].isInfinity() || both[1].isInfinity() {
+		return both[0].affine(), both[1].affine()
 	}
+	points := affines(both)
+	return points[0], points[1]
+}
+
+// row is the half of a term's scalar that is along the endomorphism, or the other.
+type row struct {
+	table  *Table
+	digits digits
+	beta   bool
+}
+
+func few(base Scalar, terms []Term) (sum jacobian) {
 	rows := make([]row, 0, 2*len(terms))
 	longest := 0
 	for _, t := range terms {
@@ -35,29 +52,32 @@ func FewVarTime(base Scalar, terms ...Term) Point {
 			rows = append(rows, half)
 		}
 	}
-	var sum jacobian
 	for at := longest - 1; at >= 0; at-- {
 		sum.double()
 		for i := range rows {
-			r := &rows[i]
-			d := r.digits.at[at]
-			if d == 0 {
-				continue
-			}
-			n := max(d, -d) / 2
-			x, y := &r.table.odd[n].x, &r.table.odd[n].y
-			if r.beta {
-				x = &r.table.betaX[n]
-			}
-			if d > 0 {
-				sum.add(x, y)
-			} else {
-				sum.addNegated(x, y)
-			}
+			rows[i].add(&sum, at)
 		}
 	}
 	addBase(&sum, base)
-	return sum.affine()
+	return sum
+}
+
+// add adds the multiple that stands at a place of the row.
+func (r *row) add(sum *jacobian, at int) {
+	d := r.digits.at[at]
+	if d == 0 {
+		return
+	}
+	n := max(d, -d) / 2
+	x, y := &r.table.odd[n].x, &r.table.odd[n].y
+	if r.beta {
+		x = &r.table.betaX[n]
+	}
+	if d > 0 {
+		sum.add(x, y)
+	} else {
+		sum.addNegated(x, y)
+	}
 }
 
 // nafWidth is the width of a digit of a scalar's half: it is 0, or odd and below 2^(nafWidth-1).

@@ -213,8 +213,8 @@ func (z *field) reduce(t0, t1, t2, t3, t4, t5, t6, t7 uint64) {
 	z.addFold(c)
 }
 
-// sqrt sets z to a square root of x and reports whether there is one: x to the
-// power of (p+1)/4, whose binary form is 223 ones, a zero, 22 ones, 0000, 11, 00.
+// sqrt sets z to a square root of x, or of -x, and reports whether it is of x: one of the two has
+// one, as p is 3 modulo 4. It is x to the power of (p+1)/4, whose binary form is 223 ones, a zero, 22 ones, 0000, 11, 00.
 func (z *field) sqrt(x *field) bool {
 	var x2, x3, x6, x22, x44, x88, t field
 	raise := func(out, base *field, squarings int, times *field) {

@@ -47,6 +47,10 @@ var (
 		z.neg(&field{11})
 		return z
 	}()
+	isoRoot = func() (r field) { // of -Z^3
+		r.sqrt(&field{1331})
+		return r
+	}()
 )
 
 // The isogeny's polynomials, the constant coefficients first (appendix E.1).
@@ -103,9 +107,13 @@ func mapToCurve(all []field) []Point {
 			x.neg(x)
 		}
 		if t := isoCurve(x); !y.sqrt(&t) {
+			// x2 = Z*u^2*x1, where the curve's right side is Z^3*u^6 times that of x1, of which the
+			// negative is the square of what sqrt has found: no second root is taken
 			x.mul(x, &zu2[i])
-			t = isoCurve(x)
-			y.sqrt(&t) // exists, as it does not for the other
+			t.square(&all[i])
+			t.mul(&t, &all[i])
+			t.mul(&t, &isoRoot)
+			y.mul(y, &t)
 		}
 		if all[i].isOdd() != y.isOdd() {
 			y.neg(y)

@@ -75,6 +75,49 @@ func (j *jacobian) add(x, y *field) {
 	j.z.mul(&j.z, &h)
 }
 
+// addJacobian adds another point (Guide to Elliptic Curve Cryptography, section 3.2.2).
+func (j *jacobian) addJacobian(o *jacobian) {
+	switch {
+	case o.isInfinity():
+		return
+	case j.isInfinity():
+		*j = *o
+		return
+	}
+	var zz1, zz2, u1, u2, s1, s2, h, r, hh, hhh, v, t field
+	zz1.square(&j.z)
+	zz2.square(&o.z)
+	u1.mul(&j.x, &zz2)
+	u2.mul(&o.x, &zz1)
+	s1.mul(&j.y, &o.z)
+	s1.mul(&s1, &zz2)
+	s2.mul(&o.y, &j.z)
+	s2.mul(&s2, &zz1)
+	h.sub(&u2, &u1)
+	r.sub(&s2, &s1)
+	if h.isZero() {
+		if r.isZero() {
+			j.double()
+			return
+		}
+		*j = jacobian{}
+		return
+	}
+	hh.square(&h)
+	hhh.mul(&hh, &h)
+	v.mul(&u1, &hh)
+	j.x.square(&r)
+	j.x.sub(&j.x, &hhh)
+	t.add(&v, &v)
+	j.x.sub(&j.x, &t)
+	v.sub(&v, &j.x)
+	v.mul(&v, &r)
+	t.mul(&s1, &hhh)
+	j.y.sub(&v, &t)
+	j.z.mul(&j.z, &o.z)
+	j.z.mul(&j.z, &h)
+}
+
 // addNegated adds the negated point.
 func (j *jacobian) addNegated(x, y *field) {
 	var minus field

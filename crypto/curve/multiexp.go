@@ -57,8 +57,10 @@ func (m *Sum) window() int {
 		return 6
 	case n < 1200:
 		return 7
-	default:
+	case n < 4000:
 		return 8
+	default:
+		return 9
 	}
 }
 
@@ -68,9 +70,13 @@ func (m *Sum) Total() Point {
 		return Point{}
 	}
 	width := m.window()
-	b := newBuckets(width, len(m.points))
-	b.fill(m)
-	b.reduce()
+	b := newBuckets(width, 128/width+1) // one bit more than 128 for the last carry
+	digits := make([]int16, len(m.points)*b.windows)
+	for i, k := range m.scalars {
+		b.digits(digits[i*b.windows:(i+1)*b.windows], k[:])
+	}
+	b.fill(len(m.points), func(i, w int) (int16, int) { return digits[i*b.windows+w], i })
+	b.reduce(m.points)
 	return b.collect()
 }
 
@@ -80,30 +86,26 @@ func (m *Sum) Total() Point {
 type buckets struct {
 	width, windows, values int
 	start, count           []int32 // by bucket: window*values + value-1
-	points                 []Point
+	refs                   []int32 // places of points, and below 0 the complement of those to be negated
+	points                 []Point // sums of two, and what comes of them
 	lines                  slopes
 }
 
-func newBuckets(width, points int) *buckets {
-	windows := 128/width + 1 // one bit more than 128 for the last carry
+func newBuckets(width, windows int) *buckets {
 	values := 1 << (width - 1)
 	return &buckets{
 		width: width, windows: windows, values: values,
 		start: make([]int32, windows*values), count: make([]int32, windows*values),
-		points: make([]Point, points*windows),
-		lines:  newSlopes(points * windows / 2),
 	}
 }
 
-// fill sorts the points into their buckets by counting.
-func (b *buckets) fill(m *Sum) {
-	digits := make([]int16, len(m.points)*b.windows)
-	for i, k := range m.scalars {
-		row := digits[i*b.windows : (i+1)*b.windows]
-		b.digits(row, k)
-		for w, d := range row {
-			if d != 0 {
-				b.count[w*b.values+int(max(d, -d))-1]++
+// fill sorts n points into their buckets by counting: digit gives one's digit in a window, and
+// which point goes there.
+func (b *buckets) fill(n int, digit func(i, w int) (d int16, place int)) {
+	for i := range n {
+		for w := range b.windows {
+			if d, _ := digit(i, w); d != 0 {
+				b.count[b.bucket(w, d)]++
 			}
 		}
 	}
@@ -113,31 +115,41 @@ func (b *buckets) fill(m *Sum) {
 		total += n
 		b.count[i] = 0
 	}
+	b.refs = make([]int32, total)
 	for w := range b.windows {
-		for i := range m.points {
-			d := digits[i*b.windows+w]
+		for i := range n {
+			d, place := digit(i, w)
 			if d == 0 {
 				continue
 			}
-			at := w*b.values + int(max(d, -d)) - 1
-			p := &b.points[b.start[at]+b.count[at]]
-			*p = m.points[i]
+			at := b.bucket(w, d)
+			ref := int32(place)
 			if d < 0 {
-				p.y.neg(&p.y)
+				ref = ^ref
 			}
+			b.refs[b.start[at]+b.count[at]] = ref
 			b.count[at]++
 		}
 	}
 }
 
-// digits writes k in base 2^width with digits in (-2^(width-1), 2^(width-1)].
-func (b *buckets) digits(out []int16, k [2]uint64) {
+func (b *buckets) bucket(w int, d int16) int { return w*b.values + int(max(d, -d)) - 1 }
+
+// digits writes k, little-endian words, in base 2^width with digits in
+// (-2^(width-1), 2^(width-1)].
+func (b *buckets) digits(out []int16, k []uint64) {
 	mask := uint64(1)<<b.width - 1
 	var carry uint64
 	for w := range out {
-		d := k[0]&mask + carry
-		k[0] = k[0]>>b.width | k[1]<<(64-b.width)
-		k[1] >>= b.width
+		at := w * b.width
+		var d uint64
+		if at/64 < len(k) {
+			d = k[at/64] >> (at % 64)
+			if at%64+b.width > 64 && at/64+1 < len(k) {
+				d |= k[at/64+1] << (64 - at%64)
+			}
+		}
+		d = d&mask + carry
 		carry = 0
 		if d > uint64(b.values) {
 			carry = 1
@@ -148,7 +160,8 @@ func (b *buckets) digits(out []int16, k [2]uint64) {
 
 // reduce adds up the points of every bucket, in rounds: each adds neighbours in
 // all buckets, so that a bucket of n points is one point after log2(n) rounds.
-func (b *buckets) reduce() {
+func (b *buckets) reduce(points []Point) {
+	b.pair(points)
 	for {
 		b.lines.reset()
 		b.neighbours(func(_, p, q *Point) { b.lines.prepare(p, q) })
@@ -165,6 +178,53 @@ func (b *buckets) reduce() {
 			b.count[i] = (count + 1) / 2
 		}
 	}
+}
+
+// pair is the first round: it reads the points where they are.
+func (b *buckets) pair(points []Point) {
+	b.lines = newSlopes(len(b.refs)/2 + 1)
+	for i, count := range b.count {
+		row := b.refs[b.start[i] : b.start[i]+count]
+		for j := 0; j+1 < len(row); j += 2 {
+			if p, q := &points[place(row[j])], &points[place(row[j+1])]; p.x != q.x { // nearly always
+				b.lines.values = append(b.lines.values, field{})
+				b.lines.values[len(b.lines.values)-1].sub(&q.x, &p.x)
+			} else {
+				p, q := signed(points, row[j]), signed(points, row[j+1])
+				b.lines.prepare(&p, &q)
+			}
+		}
+	}
+	if len(b.lines.values) > 0 {
+		b.lines.invert()
+	}
+	b.points = make([]Point, len(b.refs)/2+len(b.count))
+	next := int32(0)
+	for i, count := range b.count {
+		row := b.refs[b.start[i] : b.start[i]+count]
+		b.start[i], b.count[i] = next, (count+1)/2
+		for j := 0; j < len(row); j += 2 {
+			out := &b.points[next]
+			next++
+			*out = signed(points, row[j])
+			if j+1 < len(row) {
+				q := signed(points, row[j+1])
+				b.lines.add(out, out, &q)
+			}
+		}
+	}
+}
+
+// place is where the point of a ref is.
+func place(ref int32) int32 { return max(ref, ^ref) }
+
+// signed is the point of a ref.
+func signed(points []Point, ref int32) Point {
+	p := points[place(ref)]
+	if ref < 0 {
+		p.y.neg(&p.y)
+	}
+	return p
 }
 
 // neighbours calls f for every pair of neighbours in a bucket with the place for

@@ -60,8 +60,7 @@ type loop struct {
 
 // step is the challenge after the member i.
 func (l *loop) step(i int, c, s curve.Scalar) curve.Scalar {
-	left := curve.FewVarTime(s, l.left(i, c)...)
-	right := curve.FewVarTime(curve.Scalar{}, curve.Term{K: s, P: l.bases[i]}, curve.Term{K: c, P: l.image})
+	left, right := curve.TwoVarTime(s, l.left(i, c), curve.Scalar{}, []curve.Term{{K: s, P: l.bases[i]}, {K: c, P: l.image}})
 	return l.challenge(left, right)
 }
 
