@@ -53,6 +53,7 @@ type Member struct {
 	finger   time.Time // the next refresh
 	drawn    uint64    // targets of refreshes, to draw the next from
 	fruitful bool      // the last refresh of fingers found somebody new
+	heard    time.Time // when it last heard of anybody else
 }
 
 // NewMember makes a peer that knows length successors and width fingers of each distance; 0
@@ -103,11 +104,17 @@ func (m *Member) Leave(now time.Time, done func()) {
 func (m *Member) Heard(now time.Time, peers ...Peer) {
 	m.now = now
 	for _, p := range peers {
+		if p != m.self {
+			m.heard = now
+		}
 		if !m.table.Shunned(now, p) {
 			m.table.Seen(now, p)
 		}
 	}
 }
+
+// LastHeard is when the member was last told of anybody else; zero if never.
+func (m *Member) LastHeard() time.Time { return m.heard }
 
 // Lost notes that a peer is gone, without having asked it.
 func (m *Member) Lost(now time.Time, p Peer) {

@@ -265,10 +265,30 @@ func (c *Core) role(key ring.ID) Role {
 
 // holders is how many members hold a record: fewer than wanted where the ring is small.
 func (c *Core) holders() int {
-	if s := c.member.Core().State(); c.member.Core().Member() && len(s.Successors) < c.cfg.Successors {
+	if s := c.member.Core().State(); c.member.Core().Member() && c.keeper.settled && len(s.Successors) < c.cfg.Successors && !c.isolated() {
 		return min(c.cfg.Replicas, len(s.Successors)+1)
 	}
 	return c.cfg.Replicas
+}
+
+// least is how many holders must answer where some were found. A member knows whether its ring is
+// so small that there are fewer than it wants; who is found may have come just now and know few
+// itself. Who is no member believes what it finds.
+func (c *Core) least(want, found int) int {
+	if c.member.Core().Member() {
+		found = c.holders()
+	}
+	return min(want, found)
+}
+
+// isolation is for how long who has lost everybody does not take itself for a ring of one.
+const isolation = 10 * time.Minute
+
+// isolated reports whether the core is alone, and has been told of others not long ago: it must
+// not speak for them.
+func (c *Core) isolated() bool {
+	heard := c.member.LastHeard()
+	return len(c.member.Core().State().Successors) == 0 && !heard.IsZero() && c.now.Sub(heard) < isolation
 }
 
 // quorum is a majority of the holders.

@@ -190,7 +190,7 @@ func (r *reading) look(paths int) {
 			return
 		}
 		holders := f.Holders(r.c.cfg.Replicas)
-		r.want = min(r.want, len(holders))
+		r.want = r.c.least(r.want, len(holders))
 		for _, p := range holders {
 			if !slices.Contains(r.order, p) {
 				r.order = append(r.order, p)

@@ -130,7 +130,7 @@ func (w *writing) look() {
 			return
 		}
 		holders := f.Holders(w.c.cfg.Replicas)
-		w.want = min(w.want, len(holders))
+		w.want = w.c.least(w.want, len(holders))
 		w.send(holders)
 	})
 }
