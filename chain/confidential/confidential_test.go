@@ -246,6 +246,16 @@ func TestWhatWasVerifiedIsTiedToTheRing(t *testing.T) {
 	bad, err := c.verifier.Verify(t.Context(), c.state, []*types.Tx{tx}, c.height+1)
 	require.NoError(t, err)
 	require.Empty(t, bad)
+	var youngest uint64
+	for _, n := range tx.Body.(*types.Transfer).Inputs[0].Ring {
+		youngest = max(youngest, n)
+	}
+	o, err := ledger.ReadOutput(c.state, youngest)
+	require.NoError(t, err)
+	bad, err = c.verifier.Verify(t.Context(), c.state, []*types.Tx{tx}, o.Height+ledger.RingAge-1)
+	require.NoError(t, err)
+	require.ErrorIs(t, bad[tx.ID()], ledger.ErrRing, "too early")
+
 	first := tx.Body.(*types.Transfer).Inputs[0].Ring[0]
 	c.state[string(types.OutputKey(first))] = c.state[string(types.OutputKey(first+5))]
 	bad, err = c.verifier.Verify(t.Context(), c.state, []*types.Tx{tx}, c.height+1)

@@ -200,6 +200,49 @@ func TestStatementsThatNobodyCanSign(t *testing.T) {
 	}
 }
 
+// Each part of a statement is in the hash that all challenges hang on: what were left out could be
+// chosen after the challenges are known, and that no equation notices it today is no promise.
+func TestEachPartOfAStatementIsHashed(t *testing.T) {
+	s := rapid.Custom(func(t *rapid.T) spend { return drawSpend(t, 3) }).Example(6)
+	other := coin{curve.ScalarOf(77), curve.ScalarOf(78), 4}.member()
+	weights := func(change func(in *Statement, d *curve.Point)) [3]curve.Scalar {
+		in, d := s.Statement, s.sig.D
+		in.Ring = slices.Clone(in.Ring)
+		change(&in, &d)
+		l, muKey, muAmount := in.loop(d)
+		return [3]curve.Scalar{muKey, muAmount, l.challenge(curve.Generator, pedersen.H)}
+	}
+	seen := map[curve.Scalar]string{}
+	for name, change := range map[string]func(in *Statement, d *curve.Point){
+		"nothing":      func(*Statement, *curve.Point) {},
+		"a key":        func(in *Statement, _ *curve.Point) { in.Ring[1].Key = other.Key },
+		"a commitment": func(in *Statement, _ *curve.Point) { in.Ring[1].Commitment = other.Commitment },
+		"the order":    func(in *Statement, _ *curve.Point) { in.Ring[0], in.Ring[1] = in.Ring[1], in.Ring[0] },
+		"the image":    func(in *Statement, _ *curve.Point) { in.Image = other.Key },
+		"the pseudo":   func(in *Statement, _ *curve.Point) { in.Pseudo = other.Commitment },
+		"D":            func(_ *Statement, d *curve.Point) { *d = other.Key },
+		"the message":  func(in *Statement, _ *curve.Point) { in.Message[5] ^= 1 },
+		"one fewer":    func(in *Statement, _ *curve.Point) { in.Ring = in.Ring[:2] },
+	} {
+		for _, w := range weights(change) {
+			require.Empty(t, seen[w], name)
+			seen[w] = name
+		}
+	}
+	l, _, _ := s.loop(s.sig.D)
+	base := l.challenge(curve.Generator, pedersen.H)
+	require.NotEqual(t, base, l.challenge(other.Key, pedersen.H))
+	require.NotEqual(t, base, l.challenge(curve.Generator, other.Key))
+
+	keys := s.keys()
+	first := keyLoop(keys, s.Image, s.Message).challenge(curve.Generator, pedersen.H)
+	require.NotEqual(t, first, keyLoop(keys[:2], s.Image, s.Message).challenge(curve.Generator, pedersen.H))
+	require.NotEqual(t, first, keyLoop(keys, other.Key, s.Message).challenge(curve.Generator, pedersen.H))
+	message := s.Message
+	message[0] ^= 1
+	require.NotEqual(t, first, keyLoop(keys, s.Image, message).challenge(curve.Generator, pedersen.H))
+}
+
 func TestKeySignaturesAreBound(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := drawSpend(t, 3)

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 
 	"github.com/starlingmesh/starling/crypto/curve"
-	"github.com/starlingmesh/starling/crypto/pedersen"
 )
 
 // Received is an output that is one's own.
@@ -70,13 +69,15 @@ func (s *Scanner) open(sec secret, c *Candidate) *Received {
 	anchor := [AnchorSize]byte(plain[8:])
 	memo := plain[8+AnchorSize+1:]
 	length := int(plain[8+AnchorSize])
-	if length > MemoSize || pedersen.Commit(r.Amount, r.Mask) != c.Commitment {
+	if length > MemoSize {
 		return nil
 	}
 	r.Memo = append([]byte{}, memo[:length]...)
 	to := s.keys.Address(number)
 	if again := pay(anchor, c.Place, Payment{To: to, Amount: r.Amount, Memo: r.Memo}); again.Output != c.Output {
-		return nil // the sender aimed the halves at two addresses, or hid something in the padding
+		// The commitment is to another amount, the halves are of two addresses, or something is in
+		// the padding.
+		return nil
 	}
 	return r
 }

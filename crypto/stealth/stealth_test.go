@@ -83,6 +83,24 @@ func TestViewKeysSeeAndDoNotSpend(t *testing.T) {
 	require.ErrorIs(t, err, ErrKeys)
 }
 
+// The same secret at two places gives two one-time keys: who repeats an output makes no second one
+// that could not be spent.
+func TestEachPlaceHasKeysOfItsOwn(t *testing.T) {
+	at := place("tx", 0)
+	number, context := at, at
+	number.Number++
+	context.Context[0] ^= 1
+	s := shared(curve.Generator, pedersen.H, at)
+	for _, other := range []secret{
+		shared(curve.Generator, pedersen.H, number), shared(curve.Generator, pedersen.H, context),
+		shared(pedersen.H, pedersen.H, at), shared(curve.Generator, curve.Generator, at),
+	} {
+		require.NotEqual(t, s.offset(), other.offset())
+		require.NotEqual(t, s.mask(), other.mask())
+		require.NotEqual(t, s.pad(), other.pad())
+	}
+}
+
 // Nothing in two outputs says that they are from one sender, or to one recipient.
 func TestNothingIsTheSameInTwoOutputs(t *testing.T) {
 	anna := wallet(t, "anna")
@@ -106,8 +124,8 @@ func TestNothingInAnOutputCanBeChanged(t *testing.T) {
 			o.Ephemeral = o.Ephemeral.Add(curve.Generator)
 		case 1:
 			o.Key = o.Key.Add(curve.Generator)
-		case 2:
-			o.Commitment = o.Commitment.Add(pedersen.H)
+		case 2: // another amount, or another blinding factor
+			o.Commitment = o.Commitment.Add(rapid.SampledFrom([]curve.Point{pedersen.H, curve.Generator}).Draw(t, "shift"))
 		case 3:
 			o.Tag ^= 1 << rapid.IntRange(0, 7).Draw(t, "bit")
 		case 4:
