@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/starlingmesh/starling/crypto/keys"
+	"github.com/starlingmesh/starling/crypto/keystore"
 )
 
 func newWalletExportCmd(a *app) *cobra.Command {
@@ -66,7 +67,7 @@ func newWalletImportCmd(a *app) *cobra.Command {
 	kind := keys.Secp256k1.String()
 	cmd := &cobra.Command{
 		Use:   "import NAME FILE",
-		Short: "make an account of an exported file or of a secret key; - is standard input",
+		Short: "make an account of an exported file, a Web3 key file or a secret key; - is standard input",
 		Example: "  starling wallet import alice alice-backup.json\n" +
 			"  starling wallet import alice secret.hex --passphrase-file new-passphrase",
 		Args: exactly("NAME", "FILE"),
@@ -82,6 +83,17 @@ func newWalletImportCmd(a *app) *cobra.Command {
 			w, err := a.wallet(cmd)
 			if err != nil {
 				return err
+			}
+			if keystore.IsWeb3(data) {
+				passphrase, err := a.passphrase(cmd, args[1], false)
+				if err != nil {
+					return err
+				}
+				acc, err := w.ImportWeb3(args[0], data, passphrase)
+				if err != nil {
+					return err
+				}
+				return a.printAccount(cmd, acc)
 			}
 			if bytes.HasPrefix(data, []byte("{")) {
 				acc, err := w.ImportFile(args[0], data)

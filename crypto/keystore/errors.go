@@ -12,6 +12,9 @@ var (
 	ErrDamaged = errors.New("the key file is damaged")
 	// ErrVersion means an intact file of another version of the format.
 	ErrVersion = errors.New("the key file has a format that this program does not know; use a newer one")
+	// ErrFormat means a file that is none of the Web3 Secret Storage Definition, or asks for more
+	// than this program gives.
+	ErrFormat = errors.New("not a Web3 key file that can be read")
 	// ErrExists means that writing would replace a file.
 	ErrExists = errors.New("a key file of this name exists already; choose another name or ask to overwrite it")
 	// ErrParams means key derivation parameters outside their bounds.

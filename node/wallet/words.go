@@ -3,12 +3,14 @@ package wallet
 import (
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/starlingmesh/starling/crypto/hash"
 	"github.com/starlingmesh/starling/crypto/hd"
+	"github.com/starlingmesh/starling/crypto/keys"
 	"github.com/starlingmesh/starling/crypto/keystore"
 	"github.com/starlingmesh/starling/crypto/stealth"
 )
@@ -56,6 +58,27 @@ func (w *Wallet) ImportWords(name, typed string, passphrase []byte) (Account, er
 		return Account{}, fmt.Errorf("encrypt account %s: %w", name, err)
 	}
 	return w.store(name, file)
+}
+
+// ImportWeb3 makes an account of the secp256k1 key in a Web3 file, under the passphrase that it
+// has.
+func (w *Wallet) ImportWeb3(name string, file, passphrase []byte) (Account, error) {
+	if err := w.free(name); err != nil {
+		return Account{}, err
+	}
+	secret, err := keystore.OpenWeb3(file, passphrase)
+	if errors.Is(err, keystore.ErrWrongPassphrase) {
+		return Account{}, fmt.Errorf("import account %s: %w: it is not the one that the file was made with", name, ErrPassphrase)
+	}
+	if err != nil {
+		return Account{}, fmt.Errorf("import account %s: %w", name, err)
+	}
+	defer clear(secret)
+	key, err := keys.ParsePrivateKey(append([]byte{byte(keys.Secp256k1)}, secret...))
+	if err != nil {
+		return Account{}, fmt.Errorf("import account %s: %w", name, err)
+	}
+	return w.ImportKey(name, key, passphrase)
 }
 
 // Words decrypts the words of an account that was made of some.
