@@ -1,6 +1,8 @@
 package confidential
 
 import (
+	mrand "math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -24,16 +26,30 @@ func transfers(b *testing.B, n int) (*chain, []*types.Tx) {
 	require.NoError(b, err)
 	require.GreaterOrEqual(b, pool.Outputs, uint64(ring.DefaultSize))
 	c.scan(anna, berta)
+	r := mrand.New(mrand.NewPCG(1, 2))
 	for len(txs) < n {
 		coin := anna.oldest()
 		delete(anna.coins, coin.Number)
 		second := berta.oldest()
 		delete(berta.coins, second.Number)
-		tx, err := Transfer(c.plan(anna, confFee, to(berta, 5000)), []Input{c.hide(coin, ring.DefaultSize), c.hide(second, ring.DefaultSize)})
+		tx, err := Transfer(c.plan(anna, confFee, to(berta, 5000)), []Input{c.scatter(r, coin, pool.Outputs), c.scatter(r, second, pool.Outputs)})
 		require.NoError(b, err)
 		txs = append(txs, tx)
 	}
 	return c, txs
+}
+
+// scatter puts a coin into a ring of outputs from anywhere.
+func (c *chain) scatter(r *mrand.Rand, coin Coin, outputs uint64) Input {
+	in := Input{Coin: coin, Ring: []uint64{coin.Number}}
+	for len(in.Ring) < ring.DefaultSize {
+		if n := r.Uint64N(outputs); !slices.Contains(in.Ring, n) {
+			in.Ring = append(in.Ring, n)
+		}
+	}
+	slices.Sort(in.Ring)
+	c.fill(&in)
+	return in
 }
 
 // BenchmarkBlock verifies a block of 200 transfers that nobody has seen before, as a node that

@@ -372,12 +372,12 @@ func TestRandomPaymentsKeepTheSupply(t *testing.T) {
 			pool, err := ledger.ReadPool(c.state)
 			require.NoError(rt, err)
 			require.Equal(rt, pool.Shielded, anna.sum()+berta.sum())
-			require.EqualValues(rt, pool.Outputs, outputs(c))
+			require.EqualValues(rt, pool.Outputs, outputsIn(c))
 		}
 	})
 }
 
-func outputs(c *chain) (n int) {
+func outputsIn(c *chain) (n int) {
 	for k := range c.state {
 		if k[:2] == "o/" {
 			n++

@@ -174,13 +174,18 @@ func (c *chain) hide(coin Coin, size int) Input {
 		}
 	}
 	slices.Sort(in.Ring)
+	c.fill(&in)
+	return in
+}
+
+// fill reads the members of a ring.
+func (c *chain) fill(in *Input) {
 	for _, n := range in.Ring {
 		o, err := ledger.ReadOutput(c.state, n)
 		require.NoError(c.tb, err)
 		require.NotNil(c.tb, o, "output %d", n)
 		in.Members = append(in.Members, ring.Member{Key: o.Key, Commitment: o.Commitment})
 	}
-	return in
 }
 
 func (c *chain) plan(w *wallet, fee types.Drops, payments ...stealth.Payment) Plan {

@@ -80,11 +80,16 @@ func TestMultiplesAgreeWithTheCurveLibrary(t *testing.T) {
 		}
 		terms := make([]Term, len(points))
 		for i, table := range Tables(points...) {
-			terms[i] = Term{scalars[i], table}
+			terms[i] = Term{K: scalars[i], P: table}
 			want = want.Add(byLibrary(scalars[i], points[i]))
 			sum.Add(&points[i], scalars[i])
 		}
 		require.Equal(t, want, FewVarTime(base, terms...))
+		prepared := make([]Term, len(points))
+		for i, w := range Prepare(points...) {
+			prepared[i] = Term{K: scalars[i], W: w}
+		}
+		require.Equal(t, want, FewVarTime(base, prepared...))
 		one, two := TwoVarTime(base, terms, k, nil)
 		require.Equal(t, want, one)
 		require.Equal(t, byLibrary(k, Generator), two)
@@ -284,13 +289,13 @@ func BenchmarkPoint(b *testing.B) {
 	})
 	b.Run("joint", func(b *testing.B) {
 		for b.Loop() {
-			FewVarTime(l, Term{k, Tables(p)[0]})
+			FewVarTime(l, Term{K: k, P: Tables(p)[0]})
 		}
 	})
 	b.Run("joint-with-table", func(b *testing.B) {
 		t := Tables(p)[0]
 		for b.Loop() {
-			FewVarTime(l, Term{k, t})
+			FewVarTime(l, Term{K: k, P: t})
 		}
 	})
 	b.Run("variable-all-256", func(b *testing.B) {

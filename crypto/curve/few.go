@@ -4,16 +4,17 @@ import "sync"
 
 // MulVarTime returns k*p.
 func MulVarTime(k Scalar, p Point) Point {
-	return FewVarTime(Scalar{}, Term{k, Tables(p)[0]})
+	return FewVarTime(Scalar{}, Term{K: k, P: Tables(p)[0]})
 }
 
 // BaseMulVarTime returns k*G.
 func BaseMulVarTime(k Scalar) Point { return FewVarTime(k) }
 
-// Term is a multiple of a point.
+// Term is a multiple of a point, by its table or by what [Prepare] made.
 type Term struct {
 	K Scalar
 	P *Table
+	W *Prepared // instead of P
 }
 
 // FewVarTime returns base*G + the sum of the terms. It is for up to about ten; see [Sum].
@@ -43,14 +44,10 @@ func few(base Scalar, terms []Term) (sum jacobian) {
 	rows := make([]row, 0, 2*len(terms))
 	longest := 0
 	for _, t := range terms {
-		if t.P.empty {
-			continue
-		}
-		k1, neg1, k2, neg2 := split(&t.K.v)
-		for _, half := range []row{{t.P, naf(k1, neg1), false}, {t.P, naf(k2, neg2), true}} {
-			longest = max(longest, half.digits.len)
-			rows = append(rows, half)
-		}
+		rows = t.rows(rows)
+	}
+	for i := range rows {
+		longest = max(longest, rows[i].digits.len)
 	}
 	for at := longest - 1; at >= 0; at-- {
 		sum.double()
@@ -60,6 +57,20 @@ func few(base Scalar, terms []Term) (sum jacobian) {
 	}
 	addBase(&sum, base)
 	return sum
+}
+
+// rows adds those of a term: two of 128 bits, or four of 64.
+func (t *Term) rows(out []row) []row {
+	if t.W == nil && t.P.empty || t.W != nil && t.W.low.empty {
+		return out
+	}
+	k1, neg1, k2, neg2 := split(&t.K.v)
+	if t.W == nil {
+		return append(out, row{t.P, naf(k1, neg1), false}, row{t.P, naf(k2, neg2), true})
+	}
+	return append(out,
+		row{t.W.low, naf([2]uint64{k1[0]}, neg1), false}, row{t.W.high, naf([2]uint64{k1[1]}, neg1), false},
+		row{t.W.low, naf([2]uint64{k2[0]}, neg2), true}, row{t.W.high, naf([2]uint64{k2[1]}, neg2), true})
 }
 
 // add adds the multiple that stands at a place of the row.
@@ -118,6 +129,41 @@ func Tables(points ...Point) []*Table {
 		for n := range t.odd {
 			t.betaX[n].mul(&t.odd[n].x, &beta)
 		}
+	}
+	return out
+}
+
+// Prepared is a point with all that makes multiplying it fastest, of use for one that is multiplied
+// several times: a sum of such points takes half of the doublings. It takes 1.6 KB.
+type Prepared struct{ low, high *Table } // of the point, and of 2^64 times it
+
+// Prepare prepares points.
+func Prepare(points ...Point) []*Prepared {
+	high := make([]jacobian, 0, len(points))
+	for i := range points {
+		if points[i].IsInfinity() {
+			continue
+		}
+		var j jacobian
+		j.set(&points[i])
+		for range 64 {
+			j.double()
+		}
+		high = append(high, j)
+	}
+	flat := affines(high)
+	both := append(make([]Point, 0, 2*len(points)), points...)
+	for i := range points {
+		if points[i].IsInfinity() {
+			both = append(both, Point{})
+			continue
+		}
+		both, flat = append(both, flat[0]), flat[1:]
+	}
+	tables := Tables(both...)
+	out := make([]*Prepared, len(points))
+	for i := range out {
+		out[i] = &Prepared{tables[i], tables[len(points)+i]}
 	}
 	return out
 }

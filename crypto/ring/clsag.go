@@ -3,6 +3,7 @@ package ring
 import (
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/starlingmesh/starling/crypto/curve"
 	"github.com/starlingmesh/starling/crypto/hash"
@@ -112,6 +113,62 @@ func (s *Signature) Verify(in Statement) error {
 	return nil
 }
 
+// Prepared is a member with what makes verifying fast where it stands in many rings; see
+// [Prepare]. It takes 5 KB.
+type Prepared struct {
+	Member
+	key, commitment, base *curve.Prepared
+}
+
+// Prepare prepares members.
+func Prepare(members ...Member) []*Prepared {
+	keys := make([]curve.Point, len(members))
+	for i, m := range members {
+		keys[i] = m.Key
+	}
+	points := append(keys, allBases(keys)...)
+	for _, m := range members {
+		points = append(points, m.Commitment)
+	}
+	all := curve.Prepare(points...)
+	out := make([]*Prepared, len(members))
+	for i, m := range members {
+		out[i] = &Prepared{m, all[i], all[2*len(members)+i], all[len(members)+i]}
+	}
+	return out
+}
+
+// VerifyPrepared is [Signature.Verify] with the ring's members prepared, in the same order. The
+// statement's ring is not looked at.
+func (s *Signature) VerifyPrepared(in Statement, members []*Prepared) error {
+	in.Ring = make([]Member, len(members))
+	for i, m := range members {
+		in.Ring[i] = m.Member
+	}
+	if err := in.check(); err != nil {
+		return err
+	}
+	if s.D.IsInfinity() || len(s.Responses) != len(in.Ring) {
+		return ErrSignature
+	}
+	t := in.transcript(s.D)
+	muKey, muAmount := t.Challenge("weight of the key"), t.Challenge("weight of the amount")
+	once := curve.Prepare(in.Pseudo, in.weighedImage(s.D, muKey, muAmount))
+	c := s.First
+	l := loop{transcript: t}
+	for i, response := range s.Responses {
+		m, amount := members[i], c.Mul(muAmount)
+		left, right := curve.TwoVarTime(
+			response, []curve.Term{{K: c.Mul(muKey), W: m.key}, {K: amount, W: m.commitment}, {K: amount.Neg(), W: once[0]}},
+			curve.Scalar{}, []curve.Term{{K: response, W: m.base}, {K: c, W: once[1]}})
+		c = l.challenge(left, right)
+	}
+	if c != s.First {
+		return ErrSignature
+	}
+	return nil
+}
+
 func (in *Statement) keys() []curve.Point {
 	keys := make([]curve.Point, len(in.Ring))
 	for i, m := range in.Ring {
@@ -127,28 +184,42 @@ func (in *Statement) check() error {
 	return checkKeys(in.keys())
 }
 
-// loop prepares the circle, with the weights of the key and of the amount.
-func (in *Statement) loop(d curve.Point) (l *loop, muKey, muAmount curve.Scalar) {
-	n := len(in.Ring)
-	t := transcript.New("starling/clsag/v1")
-	commitments, pseudos := make([]curve.Point, n), make([]curve.Point, n)
+// transcript absorbs all of the statement, and D.
+func (in *Statement) transcript(d curve.Point) transcript.Transcript {
+	commitments := make([]curve.Point, len(in.Ring))
 	for i, m := range in.Ring {
-		commitments[i], pseudos[i] = m.Commitment, in.Pseudo.Neg()
+		commitments[i] = m.Commitment
 	}
-	keys := in.keys()
-	t.Points("keys", keys...)
+	t := transcript.New("starling/clsag/v1")
+	t.Points("keys", in.keys()...)
 	t.Points("commitments", commitments...)
 	t.Points("pseudo-output", in.Pseudo)
 	t.Points("key image", in.Image)
 	t.Points("D", d)
 	t.Bytes("message", in.Message[:])
-	muKey, muAmount = t.Challenge("weight of the key"), t.Challenge("weight of the amount")
+	return t
+}
 
-	differences := curve.AddAll(commitments, pseudos)
-	tables := curve.Tables(append(append(append([]curve.Point{}, keys...), differences...), in.Image, d)...)
-	images := curve.FewVarTime(curve.Scalar{}, curve.Term{K: muKey, P: tables[2*n]}, curve.Term{K: muAmount, P: tables[2*n+1]})
+// weighedImage is what the right side has the challenge times.
+func (in *Statement) weighedImage(d curve.Point, muKey, muAmount curve.Scalar) curve.Point {
+	tables := curve.Tables(in.Image, d)
+	return curve.FewVarTime(curve.Scalar{}, curve.Term{K: muKey, P: tables[0]}, curve.Term{K: muAmount, P: tables[1]})
+}
+
+// loop prepares the circle, with the weights of the key and of the amount.
+func (in *Statement) loop(d curve.Point) (l *loop, muKey, muAmount curve.Scalar) {
+	n := len(in.Ring)
+	t := in.transcript(d)
+	muKey, muAmount = t.Challenge("weight of the key"), t.Challenge("weight of the amount")
+	commitments, pseudos := make([]curve.Point, n), make([]curve.Point, n)
+	for i, m := range in.Ring {
+		commitments[i], pseudos[i] = m.Commitment, in.Pseudo.Neg()
+	}
+	keys := in.keys()
+	points := append(append(slices.Clone(keys), curve.AddAll(commitments, pseudos)...), in.weighedImage(d, muKey, muAmount))
+	tables := curve.Tables(points...)
 	return &loop{
-		transcript: t, bases: bases(keys), image: curve.Tables(images)[0],
+		transcript: t, bases: bases(keys), image: tables[2*n],
 		left: func(i int, c curve.Scalar) []curve.Term {
 			return []curve.Term{{K: c.Mul(muKey), P: tables[i]}, {K: c.Mul(muAmount), P: tables[n+i]}}
 		},

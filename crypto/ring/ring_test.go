@@ -132,6 +132,8 @@ func TestNothingSignedCanBeChanged(t *testing.T) {
 			in.Ring[i], want = in.Ring[(i+1)%3], ErrRing
 		}
 		require.ErrorIs(t, sig.Verify(in), want)
+		require.ErrorIs(t, sig.VerifyPrepared(in, Prepare(in.Ring...)), want)
+		require.NoError(t, s.sig.VerifyPrepared(s.Statement, Prepare(s.Ring...)))
 	})
 }
 
@@ -318,6 +320,23 @@ func BenchmarkSign(b *testing.B) {
 	for b.Loop() {
 		s.sign(b)
 	}
+}
+
+func BenchmarkVerifyPrepared(b *testing.B) {
+	s := benchmarkSpend(DefaultSize)
+	members := Prepare(s.Ring...)
+	b.Run("verify", func(b *testing.B) {
+		for b.Loop() {
+			if s.sig.VerifyPrepared(s.Statement, members) != nil {
+				b.Fatal("refused")
+			}
+		}
+	})
+	b.Run("prepare", func(b *testing.B) {
+		for b.Loop() {
+			Prepare(s.Ring...)
+		}
+	})
 }
 
 func BenchmarkVerify(b *testing.B) {
