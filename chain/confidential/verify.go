@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -196,38 +197,33 @@ func (c *check) spends(h types.Height) {
 
 // claim is a range proof of a transaction.
 type claim struct {
-	bulletproof.Claim
-	of *check
+	output *types.ConfidentialOutput
+	of     *check
 }
 
 // ranges cuts the range proofs of all transactions into batches.
-func ranges(checks []*check) (batches [][]claim) {
+func ranges(checks []*check) [][]claim {
 	var all []claim
 	for _, c := range checks {
 		for i := range c.body.Creates() {
-			o := &c.body.Creates()[i]
-			p, err := bulletproof.Parse(o.Proof)
-			if err != nil {
-				c.fail(fmt.Errorf("%w: output %d: %w", ledger.ErrProof, i, err))
-				break
-			}
-			all = append(all, claim{bulletproof.Claim{Commitment: o.Commitment, Proof: p}, c})
+			all = append(all, claim{&c.body.Creates()[i], c})
 		}
 	}
-	for len(all) > 0 {
-		n := min(batch, len(all))
-		batches, all = append(batches, all[:n]), all[n:]
-	}
-	return batches
+	return slices.Collect(slices.Chunk(all, batch))
 }
 
 func verifyRanges(claims []claim) {
-	all := make([]bulletproof.Claim, len(claims))
-	for i := range claims {
-		all[i] = claims[i].Claim
+	proofs, of := make([]bulletproof.Claim, 0, len(claims)), make([]*check, 0, len(claims))
+	for _, c := range claims {
+		p, err := bulletproof.Parse(c.output.Proof)
+		if err != nil {
+			c.of.fail(fmt.Errorf("%w: %w", ledger.ErrProof, err))
+			continue
+		}
+		proofs, of = append(proofs, bulletproof.Claim{Commitment: c.output.Commitment, Proof: p}), append(of, c.of)
 	}
-	for _, i := range bulletproof.BatchVerify(all) {
-		claims[i].of.fail(fmt.Errorf("%w: an output holds no amount of 64 bits", ledger.ErrProof))
+	for _, i := range bulletproof.BatchVerify(proofs) {
+		of[i].fail(fmt.Errorf("%w: an output holds no amount of 64 bits", ledger.ErrProof))
 	}
 }
 

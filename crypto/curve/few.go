@@ -1,6 +1,9 @@
 package curve
 
-import "sync"
+import (
+	"math/bits"
+	"sync"
+)
 
 // MulVarTime returns k*p.
 func MulVarTime(k Scalar, p Point) Point {
@@ -176,43 +179,51 @@ type digits struct {
 
 // naf writes a number below 2^128 with digits of nafWidth.
 func naf(k [2]uint64, negative bool) (out digits) {
-	var carry uint64
+	carry := uint64(0)
 	for at := 0; at < 129; {
-		bit := carry
-		if at < 128 {
-			bit += k[at/64] >> (at % 64) & 1
+		rest := shifted(k, at)
+		if rest+carry == 0 && (at >= 64 || k[1] == 0) {
+			break
 		}
-		if bit&1 == 0 { // 0, or a carry that goes on
-			at++
+		if (rest+carry)&1 == 0 { // zeros, or ones that a carry goes on through
+			at += skip(rest, carry, at)
 			continue
 		}
-		d := int64(carry) + int64(bitsAt(k, at))
+		d := int64(carry) + int64(rest&(1<<nafWidth-1))
 		carry = 0
 		if d >= 1<<(nafWidth-1) {
 			d -= 1 << nafWidth
 			carry = 1
 		}
 		if negative {
-			out.at[at] = int8(-d)
-		} else {
-			out.at[at] = int8(d)
+			d = -d
 		}
+		out.at[at] = int8(d)
 		out.len = at + 1
 		at += nafWidth
 	}
 	return out
 }
 
-// bitsAt reads nafWidth bits from a place on.
-func bitsAt(k [2]uint64, at int) uint64 {
-	if at >= 128 {
+// shifted are the 64 bits of a number from a place on.
+func shifted(k [2]uint64, at int) uint64 {
+	switch {
+	case at >= 128:
 		return 0
+	case at >= 64:
+		return k[1] >> (at - 64)
+	case at == 0:
+		return k[0]
 	}
-	v := k[at/64] >> (at % 64)
-	if at < 64 && at%64 != 0 {
-		v |= k[1] << (64 - at%64)
+	return k[0]>>at | k[1]<<(64-at)
+}
+
+// skip is how many places have no digit.
+func skip(rest, carry uint64, at int) int {
+	if carry == 1 {
+		rest = ^rest
 	}
-	return v & (1<<nafWidth - 1)
+	return min(max(bits.TrailingZeros64(rest), 1), 129-at)
 }
 
 const (
