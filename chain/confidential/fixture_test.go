@@ -151,7 +151,15 @@ func (c *chain) scan(wallets ...*wallet) {
 		for n := range pool.Outputs {
 			o, err := ledger.ReadOutput(c.state, n)
 			require.NoError(c.tb, err)
-			r := scanner.Scan([]stealth.Candidate{o.Candidate()})[0]
+			seen, err := ledger.DecodeSighting(c.state[string(types.OutputKey(n))])
+			require.NoError(c.tb, err)
+			got, err := scanner.Scan([]stealth.Candidate{seen.Candidate}, func(int) (stealth.Output, error) {
+				out, at := o.Stealth()
+				require.Equal(c.tb, seen.Place, at)
+				return out, nil
+			})
+			require.NoError(c.tb, err)
+			r := got[0]
 			if r == nil {
 				continue
 			}

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/starlingmesh/starling/canon"
 	"github.com/starlingmesh/starling/chain/types"
@@ -35,12 +36,43 @@ type Output struct {
 	Images []curve.Point
 }
 
-// Candidate is the output as a scanner takes it.
-func (o *Output) Candidate() stealth.Candidate {
-	return stealth.Candidate{
-		Output: stealth.Output{Ephemeral: o.Ephemeral, Key: o.Key, Commitment: o.Commitment, Tag: o.Tag, Sealed: [stealth.SealedSize]byte(o.Sealed)},
-		Place:  stealth.Place{Context: o.Context, Number: o.Number},
+// Stealth is the output as its sender made it, and where it is.
+func (o *Output) Stealth() (stealth.Output, stealth.Place) {
+	return stealth.Output{Ephemeral: o.Ephemeral, Key: o.Key, Commitment: o.Commitment, Tag: o.Tag, Sealed: [stealth.SealedSize]byte(o.Sealed)},
+		stealth.Place{Context: o.Context, Number: o.Number}
+}
+
+// Sighting is of an output what a wallet needs that looks for its own. It is decoded in a third of
+// the time that all of it takes.
+type Sighting struct {
+	stealth.Candidate
+	Height types.Height
+	Images [][]byte // encoded key images of the transaction; with its first output alone
+}
+
+// DecodeSighting reads an output of the state. Of what it leaves out nothing is checked. It returns
+// [ErrEncoding].
+func DecodeSighting(raw []byte) (s Sighting, err error) {
+	r := canon.Read(raw)
+	r.Struct(9)
+	s.Height = types.Height(r.Uint())
+	context, number, ephemeral := r.Bytes(), r.Uint(), r.Bytes()
+	r.Bytes() // key
+	r.Bytes() // commitment
+	s.Tag = uint8(r.Uint())
+	r.Bytes() // sealed
+	s.Images = r.List()
+	if err = r.Done(); err == nil && (len(context) != hash.Size || number > math.MaxUint32) {
+		err = ErrEncoding
 	}
+	if err == nil {
+		s.Place = stealth.Place{Context: hash.Hash(context), Number: uint32(number)}
+		s.Ephemeral, err = curve.ParsePoint(ephemeral)
+	}
+	if err != nil {
+		return Sighting{}, fmt.Errorf("output: %w: %w", ErrEncoding, err)
+	}
+	return s, nil
 }
 
 // DecodeOutput reads an output of the state. It returns [ErrEncoding].

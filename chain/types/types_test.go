@@ -245,6 +245,9 @@ func FuzzDecodeTx(f *testing.F) {
 	tx, _ := SignTx(Header{Key: []byte{1, 2, 3}}, &Payment{Amount: 7}, stamp{})
 	f.Add(tx.Raw())
 	f.Add([]byte{0x82, 0x40, 0x40})
+	for _, raw := range encodedConfidential(f) {
+		f.Add(raw)
+	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		tx, err := DecodeTx(raw)
 		if err != nil {

@@ -26,11 +26,11 @@ type PaymentProof struct {
 // Prove proves a payment that this wallet made, to who chose the message. Errors are
 // stealth.ErrPaymentProof if the output is not that payment, or not this wallet's.
 func (w *Wallet) Prove(ctx context.Context, node Node, output uint64, paid stealth.Payment, message, prefix string) (*PaymentProof, error) {
-	c, err := candidate(ctx, node, output)
+	o, at, err := whole(ctx, node, output)
 	if err != nil {
 		return nil, err
 	}
-	p, err := stealth.Prove(w.proofs, c.Output, c.Place, paid, []byte(message))
+	p, err := stealth.Prove(w.proofs, o, at, paid, []byte(message))
 	if err != nil {
 		return nil, fmt.Errorf("output %d: %w", output, err)
 	}
@@ -55,15 +55,16 @@ func (p *PaymentProof) Verify(ctx context.Context, node Node, prefix string) err
 	if err != nil {
 		return err
 	}
-	c, err := candidate(ctx, node, p.Output)
+	o, at, err := whole(ctx, node, p.Output)
 	if err != nil {
 		return err
 	}
 	proof := stealth.PaymentProof{Payment: stealth.Payment{To: to, Amount: uint64(p.Amount), Memo: []byte(p.Memo)}, Prover: p.Prover, Signature: p.Signature}
-	return proof.Verify(c.Output, c.Place, []byte(p.Message))
+	return proof.Verify(o, at, []byte(p.Message))
 }
 
-func candidate(ctx context.Context, node Node, output uint64) (stealth.Candidate, error) {
+// whole reads an output, and where it is.
+func whole(ctx context.Context, node Node, output uint64) (stealth.Output, stealth.Place, error) {
 	page, err := node.OutputsAt(ctx, []uint64{output})
 	if err == nil && len(page.Outputs) != 1 {
 		err = errors.New("the node gave none")
@@ -73,7 +74,8 @@ func candidate(ctx context.Context, node Node, output uint64) (stealth.Candidate
 		o, err = ledger.DecodeOutput(page.Outputs[0])
 	}
 	if err != nil {
-		return stealth.Candidate{}, fmt.Errorf("read output %d: %w", output, err)
+		return stealth.Output{}, stealth.Place{}, fmt.Errorf("read output %d: %w", output, err)
 	}
-	return o.Candidate(), nil
+	out, at := o.Stealth()
+	return out, at, nil
 }

@@ -2,6 +2,8 @@ package private
 
 import (
 	"context"
+	"encoding/hex"
+	"errors"
 	"fmt"
 	"runtime"
 
@@ -65,42 +67,50 @@ func (w *Wallet) Rescan() error {
 
 // take looks through a page, on all cores.
 func (w *Wallet) take(ctx context.Context, page api.Outputs) error {
-	outputs := make([]*ledger.Output, len(page.Outputs))
+	seen := make([]ledger.Sighting, len(page.Outputs))
 	received := make([]*stealth.Received, len(page.Outputs))
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(runtime.GOMAXPROCS(0))
-	for at := 0; at < len(outputs); at += perScan {
-		end := min(at+perScan, len(outputs))
+	for at := 0; at < len(seen); at += perScan {
+		end := min(at+perScan, len(seen))
 		g.Go(func() error {
 			candidates := make([]stealth.Candidate, end-at)
 			for i := at; i < end; i++ {
-				o, err := ledger.DecodeOutput(page.Outputs[i])
-				if err != nil {
+				var err error
+				if seen[i], err = ledger.DecodeSighting(page.Outputs[i]); err != nil {
 					return fmt.Errorf("output %d of the node: %w", w.known.Next+uint64(i), err)
 				}
-				outputs[i], candidates[i-at] = o, o.Candidate()
+				candidates[i-at] = seen[i].Candidate
 			}
-			copy(received[at:end], w.scanner.Scan(candidates))
-			return ctx.Err()
+			got, err := w.scanner.Scan(candidates, func(i int) (stealth.Output, error) {
+				o, err := ledger.DecodeOutput(page.Outputs[at+i])
+				if err != nil {
+					return stealth.Output{}, fmt.Errorf("output %d of the node: %w", w.known.Next+uint64(at+i), err)
+				}
+				out, _ := o.Stealth()
+				return out, nil
+			})
+			copy(received[at:end], got)
+			return errors.Join(err, ctx.Err())
 		})
 	}
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	for i, o := range outputs {
-		w.note(w.known.Next, o, received[i])
+	for i := range seen {
+		w.note(w.known.Next, &seen[i], received[i])
 		w.known.Next++
 	}
 	return nil
 }
 
 // note takes up an output: what was spent for it, and whether it is one's own.
-func (w *Wallet) note(number uint64, o *ledger.Output, r *stealth.Received) {
+func (w *Wallet) note(number uint64, o *ledger.Sighting, r *stealth.Received) {
 	height := uint64(o.Height)
 	w.known.Heights = append(w.known.Heights, height)
 	for _, image := range o.Images {
 		for i := range w.known.Coins {
-			if w.known.Coins[i].Image == image.String() {
+			if w.known.Coins[i].Image == hex.EncodeToString(image) {
 				w.known.Coins[i].Spent = height
 			}
 		}
