@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/multiformats/go-multiaddr"
 )
@@ -40,6 +41,7 @@ func (c *Config) Validate() error {
 	v.within("dht.max_bytes", c.DHT.MaxBytes, 1<<20, 1<<40)
 	v.within("dht.owner_bytes", c.DHT.OwnerBytes, 64<<10, c.DHT.MaxBytes)
 	v.within("dht.repair_bytes_per_second", int64(c.DHT.RepairRate), 64<<10, 1<<30)
+	v.check(c.DHT.Leave >= 0 && c.DHT.Leave <= 10*time.Minute, "dht.leave", "%s: want 0 to 10 minutes", c.DHT.Leave)
 	v.within("mempool.max_txs", int64(c.Mempool.MaxTxs), 1, 10_000_000)
 	v.within("mempool.max_bytes", c.Mempool.MaxBytes, 1<<20, 16<<30)
 	v.check(c.Mempool.TTL > 0, "mempool.ttl", "%s: must be more than 0", c.Mempool.TTL)

@@ -34,6 +34,8 @@ type Config struct {
 	Reach func(context.Context, peer.ID) error
 	// Member is false for a peer that reads and writes but holds nothing.
 	Member bool
+	// Leave is for how long the end of Run hands over what is held; 0: not at all, others notice.
+	Leave time.Duration
 }
 
 // Driver is a running store. Its methods are safe for concurrent use.
@@ -162,7 +164,8 @@ func (d *Driver) serve(from peer.ID, req *store.Request) (resp *store.Response) 
 	return resp
 }
 
-// Run keeps the core going until ctx ends.
+// Run keeps the core going until ctx ends, and then, if so configured, until what is held was
+// handed over.
 func (d *Driver) Run(ctx context.Context) error {
 	changes := d.host.Changes()
 	defer d.host.StopChanges(changes)
@@ -172,6 +175,7 @@ func (d *Driver) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
+			d.goodbye(ticks.C)
 			return nil
 		case c := <-changes:
 			if !c.Connected {
@@ -187,6 +191,28 @@ func (d *Driver) Run(ctx context.Context) error {
 				scrub = now.Add(time.Second)
 				d.do(func(c *store.Core, _ time.Time) { d.mark = c.Shelf().Scrub(d.mark, scrubbed) })
 			}
+		}
+	}
+}
+
+// goodbye leaves the ring in order, for as long as that may take.
+func (d *Driver) goodbye(ticks <-chan time.Time) {
+	if d.cfg.Leave == 0 || !d.cfg.Member {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), d.cfg.Leave)
+	defer cancel()
+	left := make(chan error, 1)
+	go func() { left <- d.Leave(ctx) }()
+	for {
+		select {
+		case now := <-ticks:
+			d.do(func(c *store.Core, _ time.Time) { c.Tick(now) })
+		case err := <-left:
+			if err != nil {
+				d.log.Warn("what is held for others was not all handed over; they will notice and copy it", "error", err)
+			}
+			return
 		}
 	}
 }
