@@ -1,13 +1,13 @@
 package confidential
 
 import (
-	"context"
 	"encoding/binary"
+	"fmt"
+	mrand "math/rand/v2"
 	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	"pgregory.net/rapid"
 
 	"github.com/starlingmesh/starling/chain/ledger"
 	"github.com/starlingmesh/starling/chain/types"
@@ -333,48 +333,58 @@ func TestWhatCannotBeBuilt(t *testing.T) {
 // wallets hold together exactly the pool, and single and batch verification agree.
 func TestRandomPaymentsKeepTheSupply(t *testing.T) {
 	minted, anna, berta := mint(t)
-	rapid.Check(t, func(rt *rapid.T) {
-		c := minted.fork()
-		c.scan(anna, berta)
-		wallets := []*wallet{anna, berta}
-		for range rapid.IntRange(1, 3).Draw(rt, "blocks") {
-			var txs []*types.Tx
-			for _, w := range wallets {
-				peer := wallets[rapid.IntRange(0, 1).Draw(rt, "to")]
-				coin := w.oldest()
-				amount := types.Drops(rapid.Uint64Range(0, uint64(coin.Amount-confFee)).Draw(rt, "amount"))
-				in := []Input{c.hide(coin, rapid.IntRange(2, 6).Draw(rt, "ring"))}
-				var tx *types.Tx
-				var err error
-				switch rapid.IntRange(0, 2).Draw(rt, "kind") {
-				case 0:
-					tx, err = Transfer(c.plan(w, confFee, to(peer, amount)), in)
-				case 1:
-					tx, err = Unshield(c.plan(w, confFee), in, address(w.name), max(amount, 1))
-				case 2:
-					tx = c.shield(w.name, peer, amount+1)
-				}
-				require.NoError(rt, err)
-				if tx.Body.Kind() == types.KindTransfer && rapid.IntRange(0, 3).Draw(rt, "cheat") == 0 {
-					tx, err = rewrite(t, tx, func(b *types.Transfer) { raise(b, pedersen.H) })
-					require.NoError(rt, err)
-				}
-				txs = append(txs, tx)
+	for seed := range uint64(8) { // proofs take too long for a hundred
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			c := minted.fork()
+			c.tb = t
+			c.scan(anna, berta)
+			r := mrand.New(mrand.NewPCG(seed, 7))
+			for range 1 + r.IntN(3) {
+				c.payAtRandom(t, r, []*wallet{anna, berta})
 			}
-			bad, err := c.verifier.Verify(context.Background(), c.state, txs, c.height+1)
-			require.NoError(rt, err)
-			for _, tx := range txs {
-				require.Equal(rt, One(c.state, tx, c.height+1) == nil, bad[tx.ID()] == nil)
-			}
-			c.run(txs...)
-			c.age()
-			c.scan(wallets...)
-			pool, err := ledger.ReadPool(c.state)
-			require.NoError(rt, err)
-			require.Equal(rt, pool.Shielded, anna.sum()+berta.sum())
-			require.EqualValues(rt, pool.Outputs, outputsIn(c))
+		})
+	}
+}
+
+// payAtRandom runs a block in which each wallet does something.
+func (c *chain) payAtRandom(t *testing.T, r *mrand.Rand, wallets []*wallet) {
+	var txs []*types.Tx
+	for _, w := range wallets {
+		peer, coin := wallets[r.IntN(2)], w.oldest()
+		if coin.Amount <= confFee {
+			continue
 		}
-	})
+		amount := types.Drops(r.Uint64N(uint64(coin.Amount - confFee + 1)))
+		in := []Input{c.hide(coin, 2+r.IntN(5))}
+		var tx *types.Tx
+		var err error
+		switch r.IntN(3) {
+		case 0:
+			tx, err = Transfer(c.plan(w, confFee, to(peer, amount)), in)
+		case 1:
+			tx, err = Unshield(c.plan(w, confFee), in, address(w.name), max(amount, 1))
+		case 2:
+			tx = c.shield(w.name, peer, amount+1)
+		}
+		require.NoError(t, err)
+		if tx.Body.Kind() == types.KindTransfer && r.IntN(4) == 0 {
+			tx, err = rewrite(t, tx, func(b *types.Transfer) { raise(b, pedersen.H) })
+			require.NoError(t, err)
+		}
+		txs = append(txs, tx)
+	}
+	bad, err := c.verifier.Verify(t.Context(), c.state, txs, c.height+1)
+	require.NoError(t, err)
+	for _, tx := range txs {
+		require.Equal(t, One(c.state, tx, c.height+1) == nil, bad[tx.ID()] == nil)
+	}
+	c.run(txs...)
+	c.age()
+	c.scan(wallets...)
+	pool, err := ledger.ReadPool(c.state)
+	require.NoError(t, err)
+	require.Equal(t, pool.Shielded, wallets[0].sum()+wallets[1].sum())
+	require.EqualValues(t, pool.Outputs, outputsIn(c))
 }
 
 func outputsIn(c *chain) (n int) {
