@@ -253,13 +253,14 @@ func (z *field) inverse(x *field) {
 	z.setBytes(b[:])
 }
 
-// invertAll replaces elements by their inverses, with one inversion for all (Montgomery's trick);
-// 0 stays 0.
-func invertAll(all []field) {
-	products := make([]field, len(all))
+// invertAll replaces elements by their inverses, with one inversion for all (Montgomery's trick:
+// three multiplications for each); 0 stays 0. It uses room for as many elements if that is there,
+// and returns it.
+func invertAll(all, room []field) []field {
+	room = room[:0]
 	running := field{1}
 	for i := range all {
-		products[i] = running
+		room = append(room, running)
 		if !all[i].isZero() {
 			running.mul(&running, &all[i])
 		}
@@ -269,9 +270,10 @@ func invertAll(all []field) {
 		if all[i].isZero() {
 			continue
 		}
-		inverse := products[i]
+		inverse := room[i]
 		inverse.mul(&inverse, &running)
 		running.mul(&running, &all[i])
 		all[i] = inverse
 	}
+	return room
 }

@@ -146,22 +146,13 @@ func (j *jacobian) scaled(inverse *field) (p Point) {
 
 // affines converts points that are not infinity, with one inversion for all.
 func affines(all []jacobian) []Point {
-	out := make([]Point, len(all))
-	if len(all) == 0 {
-		return out
+	out, inverses := make([]Point, len(all)), make([]field, len(all))
+	for i := range all {
+		inverses[i] = all[i].z
 	}
-	products := make([]field, len(all))
-	products[0] = all[0].z
-	for i := 1; i < len(all); i++ {
-		products[i].mul(&products[i-1], &all[i].z)
+	invertAll(inverses, nil)
+	for i := range all {
+		out[i] = all[i].scaled(&inverses[i])
 	}
-	var rest, inverse field
-	rest.inverse(&products[len(all)-1])
-	for i := len(all) - 1; i > 0; i-- {
-		inverse.mul(&rest, &products[i-1])
-		rest.mul(&rest, &all[i].z)
-		out[i] = all[i].scaled(&inverse)
-	}
-	out[0] = all[0].scaled(&rest)
 	return out
 }

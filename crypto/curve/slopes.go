@@ -31,22 +31,8 @@ func (s *slopes) prepare(p, q *Point) {
 	s.values = append(s.values, d)
 }
 
-// invert replaces the denominators, of which there is one at least, by their
-// inverses (Montgomery's trick: three multiplications for each).
-func (s *slopes) invert() {
-	s.products = append(s.products[:0], s.values...)
-	for i := 1; i < len(s.products); i++ {
-		s.products[i].mul(&s.products[i-1], &s.values[i])
-	}
-	var rest, inverse field
-	rest.inverse(&s.products[len(s.products)-1])
-	for i := len(s.values) - 1; i > 0; i-- {
-		inverse.mul(&rest, &s.products[i-1])
-		rest.mul(&rest, &s.values[i])
-		s.values[i] = inverse
-	}
-	s.values[0] = rest
-}
+// invert replaces the denominators by their inverses.
+func (s *slopes) invert() { s.products = invertAll(s.values, s.products) }
 
 // add sets sum = p + q for the next pair; sum may be p or q.
 func (s *slopes) add(sum, p, q *Point) {
