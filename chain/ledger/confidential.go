@@ -42,8 +42,8 @@ func (o *Output) Stealth() (stealth.Output, stealth.Place) {
 		stealth.Place{Context: o.Context, Number: o.Number}
 }
 
-// Sighting is of an output what a wallet needs that looks for its own. It is decoded in a third of
-// the time that all of it takes.
+// Sighting is of an output what a wallet needs that looks for its own. Of its three
+// points it decodes one.
 type Sighting struct {
 	stealth.Candidate
 	Height types.Height

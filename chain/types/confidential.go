@@ -42,11 +42,6 @@ type ConfidentialOutput struct {
 	Proof                      []byte // bulletproof.Size: the commitment holds 64 bits
 }
 
-// Stealth is the output as its sender made it and its recipient reads it.
-func (o *ConfidentialOutput) Stealth() stealth.Output {
-	return stealth.Output{Ephemeral: o.Ephemeral, Key: o.Key, Commitment: o.Commitment, Tag: o.Tag, Sealed: [stealth.SealedSize]byte(o.Sealed)}
-}
-
 func (o *ConfidentialOutput) check() error {
 	if len(o.Sealed) != stealth.SealedSize || len(o.Proof) != bulletproof.Size {
 		return errors.New("an output with parts of a wrong size")
@@ -95,8 +90,8 @@ type Anonymous interface {
 	unsigned() Body
 }
 
-// MaxProofWork is how much [ProofWork] a block, or a lane's batch, may take: about a second of one
-// core.
+// MaxProofWork is how much [ProofWork] a block, or a lane's batch, may take: less than two
+// seconds of one core.
 const MaxProofWork = 16_384
 
 // ProofWork is what it takes to verify a body's proofs: 1 for each member of a ring, 10 for each

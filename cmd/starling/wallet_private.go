@@ -32,7 +32,12 @@ func (a *app) privately(cmd *cobra.Command, name string, call func(context.Conte
 	if err != nil {
 		return err
 	}
-	keys, proofs, err := w.Private(name, passphrase)
+	return a.privatelyWith(cmd, w, acc, passphrase, call)
+}
+
+// privatelyWith is privately with a passphrase that was asked for.
+func (a *app) privatelyWith(cmd *cobra.Command, w *wallet.Wallet, acc wallet.Account, passphrase []byte, call func(context.Context, *private.Wallet, *client.Client, wallet.Account, api.Status) error) error {
+	keys, proofs, err := w.Private(acc.Name, passphrase)
 	if err != nil {
 		return err
 	}
@@ -139,15 +144,19 @@ func (a *app) shield(cmd *cobra.Command, f actFlags, amount types.Drops) error {
 	if err != nil {
 		return err
 	}
-	return a.privately(cmd, f.from, func(_ context.Context, p *private.Wallet, _ *client.Client, acc wallet.Account, _ api.Status) error {
-		passphrase, err := a.passphrase(cmd, f.from, false)
-		if err != nil {
-			return err
-		}
-		key, err := w.Unlock(f.from, passphrase)
-		if err != nil {
-			return err
-		}
+	acc, err := w.Account(f.from)
+	if err != nil {
+		return err
+	}
+	passphrase, err := a.passphrase(cmd, f.from, false)
+	if err != nil {
+		return err
+	}
+	key, err := w.Unlock(f.from, passphrase)
+	if err != nil {
+		return err
+	}
+	return a.privatelyWith(cmd, w, acc, passphrase, func(_ context.Context, p *private.Wallet, _ *client.Client, acc wallet.Account, _ api.Status) error {
 		order.Body, order.Make = private.Like(amount, 0), p.Shield(amount)
 		if f.out != "" {
 			return a.writeOrder(cmd, key, order, f.out)

@@ -1,8 +1,8 @@
 package curve
 
 // MulAllVarTime returns k*p for many points and one scalar. The points go in step and in affine
-// coordinates, with one inversion for each step of all: from some dozens on it takes half of what
-// [MulVarTime] takes a point.
+// coordinates, with one inversion for each step of all: from some dozens on that takes less than [MulVarTime]
+// for each.
 func MulAllVarTime(k Scalar, points []Point) []Point {
 	k1, neg1, k2, neg2 := split(&k.v)
 	d1, d2 := naf(k1, neg1), naf(k2, neg2)

@@ -9,8 +9,8 @@
 // VarTime in their name. Who can time a wallet precisely, as another program on its machine can,
 // may learn of its keys; who sees only its transactions cannot.
 //
-// The arithmetic of the field and of points is this package's own, as the general one of
-// gnark-crypto takes more than twice as long; numbers modulo the order, inversion and hashing to
+// The arithmetic of the field and of points is this package's own, as with the general
+// one of gnark-crypto verifying a signature takes twice as long; numbers modulo the order, inversion and hashing to
 // the field are gnark-crypto's. Of the traps in that library none can be reached from here:
 // infinity, or an encoding beyond the field or the order, is never decoded, and its
 // BatchScalarMultiplicationG1, which panics on another goroutine from about 3,600 points on, is

@@ -36,9 +36,6 @@ func Commit(amount uint64, blinding curve.Scalar) curve.Point {
 	return curve.FewVarTime(blinding, curve.Term{K: curve.ScalarOf(amount), P: tableOfH})
 }
 
-// OfPublic is the commitment to an amount without blinding: for what everybody knows, as fees.
-func OfPublic(amount uint64) curve.Point { return Commit(amount, curve.Scalar{}) }
-
 // Balanced reports whether what goes in is what comes out, and an amount that everybody knows:
 // the commitments' sums differ by exactly public*H + excess*G.
 func Balanced(in, out []curve.Point, public uint64, excess curve.Scalar) bool {

@@ -38,7 +38,7 @@ type Candidate struct {
 	Tag       byte
 }
 
-// Scan looks at many outputs at once, which takes two thirds of looking at each alone. It asks for
+// Scan looks at many outputs at once, which takes less than looking at each alone. It asks for
 // all of an output, by its number in the list, only where the view tag is right: one of 256 times,
 // and always of one's own. The result is as long as the list, and nil where an output is not one's
 // own, or not as it must be: its amount is not what it says, or its halves are of two addresses.

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/starlingmesh/starling/chain/ledger"
+	"github.com/starlingmesh/starling/chain/types"
 	"github.com/starlingmesh/starling/crypto/ring"
 	"github.com/starlingmesh/starling/crypto/stealth"
 	"github.com/starlingmesh/starling/node/api"
@@ -118,8 +119,7 @@ func (w *Wallet) note(number uint64, o *ledger.Sighting, r *stealth.Received) {
 	if r == nil || len(w.known.Coins) >= maxCoins {
 		return
 	}
-	c := Coin{Number: number, Height: height, Address: r.Address, Memo: r.Memo, Mask: r.Mask, Offset: r.Offset}
-	c.Amount = dropsOf(r.Amount)
+	c := Coin{Number: number, Height: height, Amount: types.Drops(r.Amount), Address: r.Address, Memo: r.Memo, Mask: r.Mask, Offset: r.Offset}
 	if w.keys != nil {
 		c.Image = ring.Image(w.keys.Secret(*r)).String()
 		for _, other := range w.known.Coins {

@@ -12,13 +12,10 @@ import (
 	"github.com/starlingmesh/starling/chain/confidential"
 	"github.com/starlingmesh/starling/chain/ledger"
 	"github.com/starlingmesh/starling/chain/types"
-	"github.com/starlingmesh/starling/crypto/bulletproof"
 	"github.com/starlingmesh/starling/crypto/ring"
 	"github.com/starlingmesh/starling/crypto/stealth"
 	"github.com/starlingmesh/starling/node/api"
 )
-
-func dropsOf(n uint64) types.Drops { return types.Drops(n) }
 
 // Options are what a spend leaves open.
 type Options struct {
@@ -189,10 +186,7 @@ func (w *Wallet) choose(o Options, params types.Params, outputs int, amount type
 func like(inputs, members, outputs int) types.Body {
 	t := &types.Transfer{Outputs: make([]types.ConfidentialOutput, outputs)}
 	for range inputs {
-		t.Inputs = append(t.Inputs, types.ConfidentialInput{Ring: make([]uint64, members), Signature: make([]byte, ring.SizeOf(members))})
-	}
-	for i := range t.Outputs {
-		t.Outputs[i].Proof = make([]byte, bulletproof.Size)
+		t.Inputs = append(t.Inputs, types.ConfidentialInput{Ring: make([]uint64, members)})
 	}
 	return t
 }
