@@ -231,6 +231,11 @@ func (b backend) Account(_ context.Context, a types.Address) (api.AccountRecord,
 	}
 	rec.Exists = err == nil
 	rec.Balance, rec.Sequence = account.Balance, account.Sequence
+	if account.Signer != (types.Address{}) {
+		if rec.Signers, err = ledger.ReadSigners(snapshot, a); err != nil {
+			return rec, err
+		}
+	}
 	rec.NextSequence = b.intake.NextSequence(a, account.Sequence)
 	return rec, nil
 }
@@ -360,6 +365,7 @@ var rejections = []struct {
 	{ledger.ErrExpiryTooFar, "expiry-too-far"},
 	{ledger.ErrFeeTooLow, "fee-too-low"},
 	{ledger.ErrNoAccount, "no-account"},
+	{ledger.ErrNotSigner, "not-signer"},
 	{ledger.ErrSequencePast, "sequence-past"},
 	{ledger.ErrCannotPayFee, "cannot-pay-fee"},
 	{ledger.ErrUnknownKind, "unknown-kind"},

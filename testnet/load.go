@@ -213,7 +213,7 @@ func (l *load) build(ctx context.Context, s *sender, next uint64, n int) (raws [
 	for i := range n {
 		body := l.body(s)
 		tx, err := types.SignTx(types.Header{
-			Chain: l.chain, Key: s.key.Public().Bytes(), Sequence: next + uint64(i), Fee: l.params.LeastFee(body),
+			Chain: l.chain, Key: s.key.Public().Bytes(), Sequence: next + uint64(i), Fee: l.params.LeastFee(body, s.key.Public().Bytes()),
 			Expiry: types.Height(status.Height) + loadExpiry,
 		}, body, s.key)
 		if err != nil {

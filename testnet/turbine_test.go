@@ -37,7 +37,7 @@ func (l *lab) publish(through int, accounts []Account, sequence uint64) {
 		body := &types.Data{Content: make([]byte, types.MaxContent)}
 		_, _ = rand.Read(body.Content)
 		tx, err := types.SignTx(types.Header{
-			Chain: g.ChainID(), Key: key.Public().Bytes(), Sequence: sequence, Fee: g.Params.LeastFee(body), Expiry: 90_000,
+			Chain: g.ChainID(), Key: key.Public().Bytes(), Sequence: sequence, Fee: g.Params.LeastFee(body, key.Public().Bytes()), Expiry: 90_000,
 		}, body, key)
 		require.NoError(l, err)
 		all.Go(func() error {

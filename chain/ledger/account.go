@@ -10,23 +10,40 @@ import (
 
 // Account is what the state holds for an address.
 type Account struct {
-	_        struct{} `cbor:",toarray"`
 	Balance  types.Drops
 	Sequence uint64 // of the next transaction; new accounts start at 0
+	// Signer is the address of the key that signs for the account, zero if that is the account's own.
+	Signer types.Address
+}
+
+// Signs reports whether a transaction of the account is signed by the key that may. The signature
+// itself is not looked at.
+func (a Account) Signs(tx *types.Tx) bool { return a.signs(tx.Sender(), tx.SignedBy()) }
+
+// signs reports whether a key, by its address, signs for the account at an address.
+func (a Account) signs(account, key types.Address) bool {
+	if a.Signer == (types.Address{}) {
+		return key == account
+	}
+	return key == a.Signer
 }
 
 // Encode returns the canonical CBOR form. It is written by hand because accounts
 // are coded several times in every transaction; a test holds it to package canon.
 func (a Account) Encode() []byte {
-	b := make([]byte, 0, 1+9+9)
-	b = append(b, 0x82) // array of two
+	b := make([]byte, 0, 1+9+9+1)
+	b = append(b, 0x83) // array of three
 	b = appendUint(b, uint64(a.Balance))
-	return appendUint(b, a.Sequence)
+	b = appendUint(b, a.Sequence)
+	if a.Signer == (types.Address{}) {
+		return append(b, 0x40) // no bytes
+	}
+	return append(append(b, 0x58, byte(len(a.Signer))), a.Signer[:]...)
 }
 
 // DecodeAccount decodes what [Account.Encode] wrote and refuses every other form.
 func DecodeAccount(b []byte) (Account, error) {
-	if len(b) == 0 || b[0] != 0x82 {
+	if len(b) == 0 || b[0] != 0x83 {
 		return Account{}, fmt.Errorf("account: %w", ErrEncoding)
 	}
 	balance, rest, ok := cutUint(b[1:])
@@ -34,10 +51,26 @@ func DecodeAccount(b []byte) (Account, error) {
 		return Account{}, fmt.Errorf("account: balance: %w", ErrEncoding)
 	}
 	sequence, rest, ok := cutUint(rest)
-	if !ok || len(rest) != 0 {
+	if !ok {
 		return Account{}, fmt.Errorf("account: sequence: %w", ErrEncoding)
 	}
-	return Account{Balance: types.Drops(balance), Sequence: sequence}, nil
+	signer, ok := cutSigner(rest)
+	if !ok {
+		return Account{}, fmt.Errorf("account: signer: %w", ErrEncoding)
+	}
+	return Account{Balance: types.Drops(balance), Sequence: sequence, Signer: signer}, nil
+}
+
+// cutSigner reads the last field.
+func cutSigner(b []byte) (a types.Address, ok bool) {
+	if len(b) == 1 && b[0] == 0x40 {
+		return a, true
+	}
+	if len(b) != 2+len(a) || b[0] != 0x58 || int(b[1]) != len(a) {
+		return a, false
+	}
+	copy(a[:], b[2:])
+	return a, a != (types.Address{})
 }
 
 // ReadAccount reads an account from a state. The error is [ErrNoAccount] if the

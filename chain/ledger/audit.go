@@ -18,6 +18,7 @@ type Entries func(yield func(key, value []byte) error) error
 func (l *Ledger) Audit(all Entries) (Totals, error) {
 	var held sum128
 	var outputs types.Drops
+	signers := signersAudit{}
 	totals := map[string]types.Drops{}
 	err := all(func(key, value []byte) error {
 		switch a, isAccount := AddressOfKey(key); {
@@ -27,6 +28,7 @@ func (l *Ledger) Audit(all Entries) (Totals, error) {
 				return fmt.Errorf("audit account %s: %w: %w", a, ErrCorrupt, err)
 			}
 			held.add(account.Balance)
+			signers.account(a, account)
 		case bytes.Equal(key, supplyKey), bytes.Equal(key, burnedKey), bytes.Equal(key, shieldedKey), bytes.Equal(key, outputsKey):
 			d, ok := decodeDrops(value)
 			if !ok {
@@ -45,6 +47,7 @@ func (l *Ledger) Audit(all Entries) (Totals, error) {
 		case checkEntry(key, value) == nil:
 			coins, _ := coinsIn(key, value) // it decodes
 			held.add(coins)
+			signers.entry(key, value)
 		default:
 			return fmt.Errorf("audit: key %q is of no known type: %w", key, ErrCorrupt)
 		}
@@ -56,6 +59,9 @@ func (l *Ledger) Audit(all Entries) (Totals, error) {
 	t := Totals{Supply: totals[string(supplyKey)], Burned: totals[string(burnedKey)], Shielded: totals[string(shieldedKey)]}
 	if count := totals[string(outputsKey)]; count != outputs {
 		return t, fmt.Errorf("audit: %d outputs, the books say %d: %w", outputs, count, ErrCorrupt)
+	}
+	if err := signers.finish(); err != nil {
+		return t, err
 	}
 	held.add(t.Shielded)
 	var want sum128

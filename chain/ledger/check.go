@@ -45,7 +45,7 @@ func (l *Ledger) explain(code Code, tx *types.Tx, sender Account, tip types.Heig
 	case Expired, ExpiryTooFar:
 		return fmt.Errorf("%w (expiry %d, the chain is at %d, at most %d ahead)", err, tx.Expiry, tip, l.params.MaxExpiry)
 	case FeeTooLow:
-		return fmt.Errorf("%w (fee %s, least %s)", err, tx.Fee, l.params.LeastFee(tx.Body))
+		return fmt.Errorf("%w (fee %s, least %s)", err, tx.Fee, l.params.LeastFee(tx.Body, tx.Key))
 	case SequencePast:
 		return fmt.Errorf("%w (sequence %d, next %d)", err, tx.Sequence, sender.Sequence)
 	case CannotPayFee:
@@ -65,12 +65,14 @@ func (l *Ledger) admit(tx *types.Tx, sender Account, exists bool, h types.Height
 		return Expired
 	case tx.Expiry-h >= l.params.MaxExpiry: // more than MaxExpiry above the block before
 		return ExpiryTooFar
-	case tx.Fee < l.params.LeastFee(tx.Body):
+	case tx.Fee < l.params.LeastFee(tx.Body, tx.Key):
 		return FeeTooLow
 	case l.transactors[tx.Body.Kind()] == nil:
 		return UnknownKind
 	case !exists:
 		return NoAccount
+	case !sender.Signs(tx):
+		return NotSigner
 	case tx.Sequence < sender.Sequence:
 		return SequencePast
 	case tx.Sequence > sender.Sequence:

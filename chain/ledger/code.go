@@ -30,6 +30,7 @@ const (
 	NotJailed               Code = 27
 	StillJailed             Code = 28 // the time is not over
 	BadProof                Code = 29 // the outputs of a shield do not hold what they should
+	SameSigners             Code = 30 // the key signs for the account already
 )
 
 // Codes without any effect; the same transaction may come again.
@@ -49,6 +50,7 @@ const (
 	ImageWasSpent        Code = 75 // an output is spent already
 	UnshieldBelowReserve Code = 76 // would create an account with less than the reserve
 	PoolEmpty            Code = 77 // would pay out more than was ever shielded
+	NotSigner            Code = 78 // the key does not sign for the account, or not any more
 )
 
 var codeNames = map[Code]string{
@@ -67,6 +69,7 @@ var codeNames = map[Code]string{
 	NotJailed:               "not-jailed",
 	StillJailed:             "still-jailed",
 	BadProof:                "bad-proof",
+	SameSigners:             "same-signers",
 	WrongChain:              "wrong-chain",
 	Expired:                 "expired",
 	ExpiryTooFar:            "expiry-too-far",
@@ -81,6 +84,7 @@ var codeNames = map[Code]string{
 	ImageWasSpent:           "image-spent",
 	UnshieldBelowReserve:    "unshield-below-reserve",
 	PoolEmpty:               "pool-empty",
+	NotSigner:               "not-signer",
 }
 
 // Codes lists every code in ascending order.
@@ -120,6 +124,7 @@ var refusals = map[Code]error{
 	FeeTooLow:      ErrFeeTooLow,
 	UnknownKind:    ErrUnknownKind,
 	NoAccount:      ErrNoAccount,
+	NotSigner:      ErrNotSigner,
 	SequencePast:   ErrSequencePast,
 	SequenceFuture: errSequenceAhead,
 	CannotPayFee:   ErrCannotPayFee,

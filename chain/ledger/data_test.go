@@ -50,5 +50,5 @@ func TestDataOfABadSizeIsRefused(t *testing.T) {
 		require.ErrorIs(t, err, types.ErrTx)
 	}
 	dear := types.Params{MinFee: types.MaxSupply / 2}
-	require.Equal(t, types.MaxSupply, dear.LeastFee(&types.Data{Content: make([]byte, 5000)}))
+	require.Equal(t, types.MaxSupply, dear.LeastFee(&types.Data{Content: make([]byte, 5000)}, nil))
 }

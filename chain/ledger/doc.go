@@ -8,7 +8,8 @@
 //
 // # State
 //
-//	a/<address>  an [Account]: balance in drops and the next sequence number
+//	a/<address>  an [Account]: balance in drops, the next sequence number, who signs
+//	w/<address>  the typed public key that signs for the account, if that was changed
 //	m/supply     coins that exist now, in drops
 //	m/burned     coins burned since genesis, in drops
 //	m/shielded   coins in confidential outputs, in drops; absent before the first

@@ -10,6 +10,7 @@ var (
 	ErrFeeTooLow    = errors.New("the fee is below the least that this network accepts: sign it again with a higher one")
 	ErrNoAccount    = errors.New("the account does not exist: send it at least the reserve first")
 	ErrSequencePast = errors.New("the sequence number is used already: sign with the account's next one")
+	ErrNotSigner    = errors.New("the key does not sign for the account: its signers were changed, or it is another's")
 	ErrCannotPayFee = errors.New("the balance does not cover the fee")
 	ErrUnknownKind  = errors.New("transactions of this kind are not known here: is this node up to date?")
 

@@ -7,6 +7,7 @@ import (
 	"math/bits"
 
 	"github.com/starlingmesh/starling/chain/types"
+	"github.com/starlingmesh/starling/crypto/keys"
 )
 
 // invariant is a law that every transaction keeps, whatever it does. It is shown
@@ -30,6 +31,7 @@ var allInvariants = []func(*Ledger) invariant{
 	func(*Ledger) invariant { return &onlySenderPays{} },
 	func(*Ledger) invariant { return &stakesAreTheSenders{} },
 	func(*Ledger) invariant { return &imagesShownOnce{} },
+	func(*Ledger) invariant { return &signersAreTheSenders{} },
 }
 
 // verify asks every invariant about what the view would commit.
@@ -99,6 +101,8 @@ func checkEntry(key, value []byte) error {
 		}
 	case "o":
 		_, err = DecodeOutput(value)
+	case "w":
+		_, err = keys.ParsePublicKey(value)
 	default:
 		if !bytes.Equal(key, types.StakersKey()) {
 			return fmt.Errorf("%w: of no type that transactions may touch", ErrEncoding)
@@ -166,7 +170,7 @@ type feeInBounds struct{ params types.Params }
 func (*feeInBounds) visit(_, _, _ []byte) {}
 
 func (f *feeInBounds) finish(tx *types.Tx, did outcome) error {
-	least := f.params.LeastFee(tx.Body)
+	least := f.params.LeastFee(tx.Body, tx.Key)
 	if did.fee < least || did.fee > tx.Fee || did.burned != did.fee {
 		return fmt.Errorf("fee: charged %s and burned %s, declared %s, least %s", did.fee, did.burned, tx.Fee, least)
 	}

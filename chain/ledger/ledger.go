@@ -72,7 +72,8 @@ func New(g *types.Genesis) *Ledger {
 		supply:  g.Supply(),
 		transactors: map[types.Kind]transactor{
 			types.KindPayment: payment{g.Params.Reserve}, types.KindData: data{},
-			types.KindShield: shield{g.Params.Reserve}, types.KindTransfer: spend{g.Params.Reserve}, types.KindUnshield: spend{g.Params.Reserve},
+			types.KindSetSigners: setSigners{},
+			types.KindShield:     shield{g.Params.Reserve}, types.KindTransfer: spend{g.Params.Reserve}, types.KindUnshield: spend{g.Params.Reserve},
 		},
 		charge:     chargeFee,
 		invariants: allInvariants,

@@ -46,6 +46,9 @@ func newView(block *overlay, in Block, tx *types.Tx) *view {
 	if access.Stake {
 		v.cells = append(v.cells, cell{key: types.StakeKey(tx.Sender()), writable: true})
 	}
+	if access.Signers {
+		v.cells = append(v.cells, cell{key: types.SignersKey(tx.Sender()), writable: true})
+	}
 	for _, key := range access.Writes {
 		v.cells = append(v.cells, cell{key: key, writable: true})
 	}

@@ -10,6 +10,7 @@ package mempool
 import (
 	"container/heap"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -320,8 +321,8 @@ func (p *Pool) Executed(height types.Height, accounts map[types.Address]ledger.A
 	}
 }
 
-// advance brings a queue up to its account. What the balance does not cover goes
-// from the end.
+// advance brings a queue up to its account. What is signed by a key that does not sign for it any
+// more goes, and what the balance does not cover, from the end.
 func (p *Pool) advance(q *queue, account ledger.Account) {
 	if account.Sequence < q.next {
 		return // older than what an addition has seen already
@@ -331,6 +332,14 @@ func (p *Pool) advance(q *queue, account ledger.Account) {
 	for seq := from; seq < account.Sequence && len(q.bySeq) > 0; seq++ {
 		if e := q.bySeq[seq]; e != nil {
 			p.drop(e)
+		}
+	}
+	if q.signer != account.Signer {
+		q.signer = account.Signer
+		for _, e := range maps.Clone(q.bySeq) {
+			if !account.Signs(e.tx) {
+				p.drop(e)
+			}
 		}
 	}
 	for q.fees > q.balance {

@@ -104,6 +104,31 @@ func TestFullPoolEvictsTheCheapestTailOnly(t *testing.T) {
 	require.Equal(t, ids([]*types.Tx{b0, c0, a0}), ids(p.Select(1<<20, 10, none)))
 }
 
+func TestTransactionsOfFormerSignersLeave(t *testing.T) {
+	p := poolOn(Config{}, nil)
+	a0, a1, a2, b0 := payment(t, 1, 0, 10), payment(t, 1, 1, 10), payment(t, 1, 2, 10), payment(t, 2, 0, 10)
+	for _, tx := range []*types.Tx{a0, a1, a2, b0} {
+		require.NoError(t, p.Add(now, tx))
+	}
+	p.Executed(1, map[types.Address]ledger.Account{a0.Sender(): {Balance: 1_000_000, Sequence: 1, Signer: types.Address{9}}}, nil)
+	require.Equal(t, ids([]*types.Tx{b0}), ids(p.Select(1<<20, 10, none)))
+	require.Equal(t, 1, p.Stats().Txs)
+	require.Equal(t, uint64(1), p.NextSequence(a0.Sender(), 1))
+}
+
+func TestOnlyWhoSignsForAnAccountGetsIntoItsQueue(t *testing.T) {
+	p := poolOn(Config{}, nil)
+	a0 := payment(t, 1, 0, 10)
+	h := a0.Header
+	h.Key, h.Account, h.Fee = []byte{1, 2}, a0.Sender(), 1000
+	stranger, err := types.SignTx(h, a0.Body, stamp{})
+	require.NoError(t, err)
+	require.Equal(t, a0.Sender(), stranger.Sender())
+	require.ErrorIs(t, p.Add(now, stranger), ledger.ErrNotSigner)
+	require.NoError(t, p.Add(now, a0))
+	require.ErrorIs(t, p.Add(now, stranger), ledger.ErrNotSigner, "no higher fee takes the place")
+}
+
 func TestExecutedAndExpiredLeave(t *testing.T) {
 	p := poolOn(Config{TTL: time.Minute}, nil)
 	a0, a1, b0 := payment(t, 1, 0, 10), payment(t, 1, 1, 10), payment(t, 2, 0, 10)

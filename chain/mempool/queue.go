@@ -20,10 +20,11 @@ type entry struct {
 // without a gap can be executed; the rest wait for what is missing.
 type queue struct {
 	sender  types.Address
-	next    uint64      // the account's
-	balance types.Drops // the account's
-	fees    types.Drops // of all that waits: never more than balance
-	last    uint64      // the highest sequence held
+	next    uint64        // the account's
+	balance types.Drops   // the account's
+	signer  types.Address // the account's
+	fees    types.Drops   // of all that waits: never more than balance
+	last    uint64        // the highest sequence held
 	bySeq   map[uint64]*entry
 
 	head  *entry // at next; nil if that is missing

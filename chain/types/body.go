@@ -34,6 +34,8 @@ func (k Kind) String() string {
 		return "private-transfer"
 	case KindUnshield:
 		return "unshield"
+	case KindSetSigners:
+		return "set-signers"
 	}
 	return fmt.Sprintf("kind-%d", uint16(k))
 }
@@ -54,7 +56,8 @@ type Body interface {
 type Access struct {
 	Reads  [][]byte
 	Writes [][]byte // may be read too
-	Stake  bool     // the sender's own stake too
+	// The sender's own stake too, and who signs for it.
+	Stake, Signers bool
 }
 
 // AccountKey is the state key of an account.
@@ -106,6 +109,8 @@ func decodeBody(k Kind, raw []byte) (Body, error) {
 		body = new(Transfer)
 	case KindUnshield:
 		body = new(Unshield)
+	case KindSetSigners:
+		body = new(SetSigners)
 	default:
 		return nil, fmt.Errorf("kind %d is not known here (is this node up to date?)", uint16(k))
 	}

@@ -291,7 +291,8 @@ func OutputContext(h Header, body Confidential) hash.Hash {
 		}
 		return ImagesContext(h.Chain, images)
 	}
-	return hash.Sum("starling/confidential/shield", h.Chain[:], canon.MustMarshal(h.Key), binary.BigEndian.AppendUint64(nil, h.Sequence))
+	sender := h.Sender()
+	return hash.Sum("starling/confidential/shield", h.Chain[:], sender[:], binary.BigEndian.AppendUint64(nil, h.Sequence))
 }
 
 // ImagesContext is [OutputContext] for who makes a transaction: its key images, ascending.
@@ -326,9 +327,9 @@ func NewAnonymousTx(h Header, body Anonymous) (*Tx, error) {
 }
 
 // checkAnonymous refuses what would tell transactions without a sender from each other.
-func checkAnonymous(p *payload, signature []byte) error {
-	if len(p.Key) != 0 || p.Sequence != 0 || len(p.Memo) != 0 || len(signature) != 0 {
-		return errors.New("a transaction that spends confidential outputs has no key, sequence, memo or signature")
+func checkAnonymous(p *payload) error {
+	if len(p.Key) != 0 || len(p.Account) != 0 || p.Sequence != 0 || len(p.Memo) != 0 {
+		return errors.New("a transaction that spends confidential outputs has no key, account, sequence or memo")
 	}
 	return nil
 }

@@ -67,6 +67,15 @@ func TestConfidentialTransactionsKeepTheirForm(t *testing.T) {
 	require.Zero(t, ProofWork(&Payment{}))
 }
 
+// Two accounts may have one signer, and shield at one sequence: their outputs are of different places.
+func TestShieldsOfTwoAccountsHaveDifferentContexts(t *testing.T) {
+	shared := []byte{1, 2, 3}
+	one := OutputContext(Header{Key: shared, Account: Address{1}}, confidentials()[0])
+	require.NotEqual(t, one, OutputContext(Header{Key: shared, Account: Address{2}}, confidentials()[0]))
+	require.NotEqual(t, one, OutputContext(Header{Key: shared}, confidentials()[0]))
+	require.Equal(t, one, OutputContext(Header{Key: []byte{4, 5, 6}, Account: Address{1}}, confidentials()[0]), "it is the account's, whoever signs")
+}
+
 // Nothing but its proofs and its fee tells a transaction without a sender from another.
 func TestTransactionsWithoutASenderSayNothingElse(t *testing.T) {
 	body := confidentials()[1].(Anonymous)

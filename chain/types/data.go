@@ -44,11 +44,12 @@ func (d *Data) Check() error {
 // Access implements [Body].
 func (*Data) Access() Access { return Access{} }
 
-// LeastFee is the least fee of a transaction with a body: MinFee, once more for each KiB of data
+// LeastFee is the least fee of a transaction with a body that a typed key signs, none if there is no
+// sender: MinFee for each signature that its members make, once more for each KiB of data
 // that has begun, and of one with proofs once more for each signature that could be verified
 // meanwhile, about: see [ProofWork].
-func (p Params) LeastFee(body Body) Drops {
-	times := Drops(1)
+func (p Params) LeastFee(body Body, key []byte) Drops {
+	times := signatures(key)
 	switch b := body.(type) {
 	case *Data:
 		times += kibibytes(len(b.Content))

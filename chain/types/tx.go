@@ -14,7 +14,7 @@ const (
 	MaxTxBytes  = 64 << 10 // a whole signed transaction, bytes
 	MaxMemo     = 256      // bytes
 	MaxKeyBytes = 1063     // typed public key: RSA-8192 is the largest
-	MaxSigBytes = 1024     // RSA-8192 is the largest
+	MaxSigBytes = 1042     // sixteen secp256k1 signatures of a multi-key are the largest
 )
 
 // ErrTx is wrapped by every refusal of a malformed transaction.
@@ -22,12 +22,23 @@ var ErrTx = errors.New("malformed transaction")
 
 // Header is what every transaction says, whatever it does.
 type Header struct {
-	Chain    hash.Hash // the network's chain id: a transaction is valid on one network only
-	Key      []byte    // typed public key of the sender; its hash is the sender's address
-	Sequence uint64    // must equal the account's next sequence
-	Fee      Drops     // burned
-	Expiry   Height    // the last height at which the transaction may be applied
-	Memo     []byte    // free for the sender, at most MaxMemo bytes
+	Chain hash.Hash // the network's chain id: a transaction is valid on one network only
+	Key   []byte    // typed public key that signs
+	// Account is the sender's address where that is not the one of Key, as the account's signers were
+	// changed ([SetSigners]); else zero.
+	Account  Address
+	Sequence uint64 // must equal the account's next sequence
+	Fee      Drops  // burned
+	Expiry   Height // the last height at which the transaction may be applied
+	Memo     []byte // free for the sender, at most MaxMemo bytes
+}
+
+// Sender is the address of the account that acts.
+func (h *Header) Sender() Address {
+	if h.Account != (Address{}) {
+		return h.Account
+	}
+	return AddressOf(h.Key)
 }
 
 // payload is what is signed.
@@ -35,6 +46,7 @@ type payload struct {
 	_        struct{} `cbor:",toarray"`
 	Chain    hash.Hash
 	Key      []byte
+	Account  []byte // empty if it is the address of the key
 	Sequence uint64
 	Fee      Drops
 	Expiry   Height
@@ -58,9 +70,9 @@ type Tx struct {
 	Body      Body
 	Signature []byte
 
-	id     hash.Hash
-	raw    []byte
-	sender Address
+	id             hash.Hash
+	raw            []byte
+	sender, signer Address
 }
 
 // ID is the hash of the signed bytes under a domain tag. It is also the
@@ -70,9 +82,12 @@ func (tx *Tx) ID() hash.Hash { return tx.id }
 // Raw returns the canonical encoding. Callers must not change it.
 func (tx *Tx) Raw() []byte { return tx.raw }
 
-// Sender is the address of the signing key. Of a transaction without a sender ([Anonymous]) it is
+// Sender is the address of the account that acts. Of a transaction without a sender ([Anonymous]) it is
 // that of no account.
 func (tx *Tx) Sender() Address { return tx.sender }
+
+// SignedBy is the address of the signing key. Whether that may sign for the sender, the ledger says.
+func (tx *Tx) SignedBy() Address { return tx.signer }
 
 // Unsigned encodes what is to be signed and returns it with its identifier.
 func Unsigned(h Header, body Body) (payloadBytes []byte, id hash.Hash, err error) {
@@ -81,7 +96,7 @@ func Unsigned(h Header, body Body) (payloadBytes []byte, id hash.Hash, err error
 		return nil, id, err
 	}
 	payloadBytes, err = canon.Marshal(payload{
-		Chain: h.Chain, Key: nonNil(h.Key), Sequence: h.Sequence, Fee: h.Fee, Expiry: h.Expiry,
+		Chain: h.Chain, Key: nonNil(h.Key), Account: h.account(), Sequence: h.Sequence, Fee: h.Fee, Expiry: h.Expiry,
 		Memo: nonNil(h.Memo), Kind: body.Kind(), Body: inner,
 	})
 	if err != nil {
@@ -90,7 +105,14 @@ func Unsigned(h Header, body Body) (payloadBytes []byte, id hash.Hash, err error
 	return payloadBytes, txID(payloadBytes), nil
 }
 
-// Signer signs messages for the account whose typed public key is given in the
+func (h *Header) account() []byte {
+	if h.Account == (Address{}) {
+		return []byte{}
+	}
+	return h.Account[:]
+}
+
+// Signer signs messages with the private half of the key in the
 // transaction's header; crypto/keys.PrivateKey is one.
 type Signer interface {
 	Sign(message []byte) ([]byte, error)
@@ -107,7 +129,12 @@ func SignTx(h Header, body Body, signer Signer) (*Tx, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sign transaction %s: %w", id.Short(), err)
 	}
-	raw, err := canon.Marshal(envelope{Payload: p, Signature: sig})
+	return Seal(p, sig)
+}
+
+// Seal puts a signature to what [Unsigned] encoded.
+func Seal(payloadBytes, signature []byte) (*Tx, error) {
+	raw, err := canon.Marshal(envelope{Payload: payloadBytes, Signature: nonNil(signature)})
 	if err != nil {
 		return nil, err
 	}
@@ -127,49 +154,80 @@ func DecodeTx(raw []byte) (*Tx, error) {
 	if err := r.Done(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrTx, err)
 	}
-	p, err := readPayload(env.Payload)
+	tx, err := decodePayload(env.Payload)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrTx, err)
 	}
+	_, anonymous := tx.Body.(Anonymous)
+	if n := len(env.Signature); anonymous != (n == 0) || n > MaxSigBytes {
+		return nil, fmt.Errorf("%w: signature of %d bytes", ErrTx, n)
+	}
+	tx.raw, tx.Signature = raw, env.Signature
+	return tx, nil
+}
+
+// DecodeUnsigned decodes and checks what [Unsigned] encoded. The transaction has neither a signature
+// nor an encoding.
+func DecodeUnsigned(payloadBytes []byte) (*Tx, error) {
+	if len(payloadBytes) > MaxTxBytes {
+		return nil, fmt.Errorf("%w: %d bytes, at most %d are allowed", ErrTx, len(payloadBytes), MaxTxBytes)
+	}
+	tx, err := decodePayload(payloadBytes)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrTx, err)
+	}
+	return tx, nil
+}
+
+func decodePayload(raw []byte) (*Tx, error) {
+	p, err := readPayload(raw)
+	if err != nil {
+		return nil, err
+	}
 	if len(p.Memo) > MaxMemo {
-		return nil, fmt.Errorf("%w: memo of %d bytes, at most %d are allowed", ErrTx, len(p.Memo), MaxMemo)
+		return nil, fmt.Errorf("memo of %d bytes, at most %d are allowed", len(p.Memo), MaxMemo)
 	}
 	body, err := decodeBody(p.Kind, p.Body)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrTx, err)
+		return nil, err
 	}
-	var sender Address
-	if a, ok := body.(Anonymous); ok {
-		err, sender = checkAnonymous(&p, env.Signature), anonymousSender(a)
-	} else {
-		err, sender = checkSigned(&p, env.Signature), AddressOf(p.Key)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrTx, err)
-	}
-	return &Tx{
+	tx := &Tx{
 		Header: Header{Chain: p.Chain, Key: p.Key, Sequence: p.Sequence, Fee: p.Fee, Expiry: p.Expiry, Memo: p.Memo},
-		Body:   body, Signature: env.Signature,
-		id: txID(env.Payload), raw: raw, sender: sender,
-	}, nil
+		Body:   body, id: txID(raw),
+	}
+	if a, ok := body.(Anonymous); ok {
+		tx.sender = anonymousSender(a)
+		tx.signer = tx.sender
+		return tx, checkAnonymous(&p)
+	}
+	return tx, tx.setSender(&p)
 }
 
-func checkSigned(p *payload, signature []byte) error {
-	switch {
-	case len(p.Key) < 2 || len(p.Key) > MaxKeyBytes:
+// setSender finds who acts, and who signs for that account.
+func (tx *Tx) setSender(p *payload) error {
+	if len(p.Key) < 2 || len(p.Key) > MaxKeyBytes {
 		return fmt.Errorf("public key of %d bytes", len(p.Key))
-	case len(signature) == 0 || len(signature) > MaxSigBytes:
-		return fmt.Errorf("signature of %d bytes", len(signature))
 	}
+	tx.signer = AddressOf(p.Key)
+	tx.sender = tx.signer
+	if len(p.Account) == 0 {
+		return nil
+	}
+	if len(p.Account) != len(Address{}) || Address(p.Account) == tx.signer || Address(p.Account) == (Address{}) {
+		return errors.New("an account that is none, or that of the key: then it must not be named")
+	}
+	tx.Account = Address(p.Account)
+	tx.sender = tx.Account
 	return nil
 }
 
 // readPayload takes a payload apart without copying it. The body is still to be checked.
 func readPayload(raw []byte) (p payload, err error) {
 	r := canon.Read(raw)
-	r.Struct(8)
+	r.Struct(9)
 	chain := r.Bytes()
-	p.Key, p.Sequence, p.Fee, p.Expiry = r.Bytes(), r.Uint(), Drops(r.Uint()), Height(r.Uint())
+	p.Key, p.Account = r.Bytes(), r.Bytes()
+	p.Sequence, p.Fee, p.Expiry = r.Uint(), Drops(r.Uint()), Height(r.Uint())
 	p.Memo = r.Bytes()
 	kind := r.Uint()
 	p.Kind, p.Body = Kind(kind), r.Raw()

@@ -30,6 +30,9 @@ func drawTx(t *rapid.T) *Tx {
 		Expiry:   Height(rapid.Uint64().Draw(t, "expiry")),
 		Memo:     rapid.SliceOfN(rapid.Byte(), 0, MaxMemo).Draw(t, "memo"),
 	}
+	if rapid.Bool().Draw(t, "for another account") {
+		h.Account = AddressOf(append([]byte{0}, h.Key...))
+	}
 	body := &Payment{To: AddressOf(h.Key[1:]), Amount: Drops(rapid.Uint64Range(1, uint64(MaxSupply)).Draw(t, "amount"))}
 	tx, err := SignTx(h, body, stamp{})
 	require.NoError(t, err)
@@ -42,7 +45,9 @@ func TestTransactionSurvivesItsEncoding(t *testing.T) {
 		again, err := DecodeTx(tx.Raw())
 		require.NoError(t, err)
 		require.Equal(t, tx, again)
-		require.Equal(t, AddressOf(tx.Key), tx.Sender())
+		require.Equal(t, AddressOf(tx.Key), tx.SignedBy())
+		require.Equal(t, tx.Header.Sender(), tx.Sender())
+		require.Equal(t, tx.Account == (Address{}), tx.Sender() == tx.SignedBy())
 	})
 }
 
@@ -53,6 +58,7 @@ func TestIdentifierCoversEverythingButTheSignature(t *testing.T) {
 	changes := map[string]func(*Header, *Payment){
 		"chain":    func(h *Header, _ *Payment) { h.Chain[0] = 1 },
 		"key":      func(h *Header, _ *Payment) { h.Key = []byte{1, 2, 4} },
+		"account":  func(h *Header, _ *Payment) { h.Account[0] = 1 },
 		"sequence": func(h *Header, _ *Payment) { h.Sequence++ },
 		"fee":      func(h *Header, _ *Payment) { h.Fee++ },
 		"expiry":   func(h *Header, _ *Payment) { h.Expiry++ },
@@ -91,8 +97,27 @@ func TestMalformedTransactionsAreRefused(t *testing.T) {
 		"no key":    func() (*Tx, error) { return SignTx(Header{}, &Payment{Amount: 1}, stamp{}) },
 		"oversized": func() (*Tx, error) { return DecodeTx(bytes.Repeat([]byte{0}, MaxTxBytes+1)) },
 		"empty":     func() (*Tx, error) { return DecodeTx(nil) },
+		"the key's own account named": func() (*Tx, error) {
+			return SignTx(Header{Key: good.Key, Account: AddressOf(good.Key)}, &Payment{Amount: 1}, stamp{})
+		},
+		"an account of nothing but zeros": func() (*Tx, error) {
+			body := canon.MustMarshal(&Payment{Amount: 1})
+			p := canon.MustMarshal(payload{Key: good.Key, Account: make([]byte, 32), Memo: []byte{}, Kind: KindPayment, Body: body})
+			return DecodeTx(canon.MustMarshal(envelope{Payload: p, Signature: []byte{1}}))
+		},
+		"an account that is too short": func() (*Tx, error) {
+			body := canon.MustMarshal(&Payment{Amount: 1})
+			p := canon.MustMarshal(payload{Key: good.Key, Account: []byte{1}, Memo: []byte{}, Kind: KindPayment, Body: body})
+			return DecodeTx(canon.MustMarshal(envelope{Payload: p, Signature: []byte{1}}))
+		},
+		"signers that cannot be": func() (*Tx, error) { return SignTx(good, &SetSigners{Key: []byte{5, 2, 1}}, stamp{}) },
+		"a signature too long": func() (*Tx, error) {
+			p, _, err := Unsigned(good, &Payment{Amount: 1})
+			require.NoError(t, err)
+			return Seal(p, make([]byte, MaxSigBytes+1))
+		},
 		"unknown kind": func() (*Tx, error) {
-			p := canon.MustMarshal(payload{Key: []byte{1, 2}, Memo: []byte{}, Kind: 999, Body: canon.Raw{0x80}})
+			p := canon.MustMarshal(payload{Key: []byte{1, 2}, Account: []byte{}, Memo: []byte{}, Kind: 999, Body: canon.Raw{0x80}})
 			return DecodeTx(canon.MustMarshal(envelope{Payload: p, Signature: []byte{1}}))
 		},
 	} {

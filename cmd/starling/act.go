@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -18,8 +19,8 @@ import (
 // actFlags are the flags of every command that signs for an account.
 type actFlags struct {
 	from, fee, memo, out string
-	expiry               uint64
-	noWait               bool
+	expiry, sequence     uint64
+	noWait, qr           bool
 }
 
 func (f *actFlags) bind(cmd *cobra.Command, who string) {
@@ -27,8 +28,10 @@ func (f *actFlags) bind(cmd *cobra.Command, who string) {
 	flags.StringVar(&f.from, "from", "", "account of the wallet "+who)
 	flags.StringVar(&f.fee, "fee", "", "coins; default is the network's least fee")
 	flags.StringVar(&f.memo, "memo", "", "note that everybody can read, at most 256 bytes")
-	flags.Uint64Var(&f.expiry, "expiry", wallet.DefaultExpiry, "give up if it is not decided within so many blocks")
-	flags.StringVar(&f.out, "out", "", "write the signed transaction to this file instead of sending it; see tx submit")
+	flags.Uint64Var(&f.expiry, "expiry", 0, fmt.Sprintf("give up if it is not decided within so many blocks; default %d, and for several signers as many as the network allows", wallet.DefaultExpiry))
+	flags.StringVar(&f.out, "out", "", "write the signed transaction to this file instead of sending it, see tx submit; for several signers the proposal, see wallet multi")
+	flags.Uint64Var(&f.sequence, "sequence", 0, "sequence number, for transactions that are to wait side by side; default is the account's next")
+	flags.BoolVar(&f.qr, "qr", false, "for several signers: draw the proposal as a QR code, too")
 	flags.BoolVar(&f.noWait, "no-wait", false, "return once the node has the transaction, before it is decided")
 	passphraseFlag(cmd)
 }
@@ -43,7 +46,7 @@ func (f *actFlags) order(cmd *cobra.Command) (o wallet.Order, err error) {
 			return o, usage("--fee: %w", err)
 		}
 	}
-	o.Memo, o.Expiry = f.memo, f.expiry
+	o.Memo, o.Expiry, o.Sequence = f.memo, f.expiry, f.sequence
 	return o, nil
 }
 
@@ -91,24 +94,66 @@ func (a *app) act(cmd *cobra.Command, f actFlags, body func(context.Context, act
 	if err != nil {
 		return err
 	}
-	passphrase, err := a.passphrase(cmd, f.from, false)
+	return a.handIn(cmd, f, w, acc, order, nil)
+}
+
+// handIn has those sign who sign for an account, and hands the order in, or prints what members are
+// to sign. The account's own passphrase is asked for unless it is given.
+func (a *app) handIn(cmd *cobra.Command, f actFlags, w *wallet.Wallet, acc wallet.Account, order wallet.Order, passphrase []byte) error {
+	order.From = acc.Address()
+	key, err := ask(a, cmd, func(ctx context.Context, c *client.Client) (keys.PublicKey, error) {
+		status, err := c.Status(ctx)
+		if err != nil {
+			return keys.PublicKey{}, err
+		}
+		account, err := c.Balance(ctx, acc.Address().Format(status.AddressPrefix))
+		if err != nil {
+			return keys.PublicKey{}, err
+		}
+		return wallet.Signers(account, acc.Public)
+	})
 	if err != nil {
 		return err
 	}
-	key, err := w.Unlock(f.from, passphrase)
+	if key.Kind() == keys.Multi {
+		return a.propose(cmd, f, key, order)
+	}
+	if key != acc.Public {
+		if acc, err = accountOf(w, key); err != nil {
+			return fmt.Errorf("account %s: %w", f.from, err)
+		}
+		passphrase = nil
+	}
+	if passphrase == nil {
+		if passphrase, err = a.passphrase(cmd, acc.Name, false); err != nil {
+			return err
+		}
+	}
+	private, err := w.Unlock(acc.Name, passphrase)
 	if err != nil {
 		return err
 	}
 	if f.out != "" {
-		return a.writeOrder(cmd, key, order, f.out)
+		return a.writeOrder(cmd, private, order, f.out)
 	}
 	result, err := ask(a, cmd, func(ctx context.Context, c *client.Client) (api.Tx, error) {
-		return wallet.NewSender(c, a.expectedChain(cmd), acc.LockFile()).Send(ctx, key, order, !f.noWait)
+		return wallet.NewSender(c, a.expectedChain(cmd), acc.LockFile()).Send(ctx, private, order, !f.noWait)
 	})
 	if err != nil {
 		return err
 	}
 	return a.printResult(result)
+}
+
+// accountOf finds the account of the wallet that has a key.
+func accountOf(w *wallet.Wallet, key keys.PublicKey) (wallet.Account, error) {
+	accounts, err := w.List()
+	for _, acc := range accounts {
+		if acc.Public == key {
+			return acc, nil
+		}
+	}
+	return wallet.Account{}, errors.Join(fmt.Errorf("%w: %s signs for it, which is not in this wallet", wallet.ErrNoAccount, key), err)
 }
 
 // writeOrder signs an order and keeps it for `tx submit`.

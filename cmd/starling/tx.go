@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -151,7 +152,17 @@ func (a *app) drawTx(w io.Writer, tx api.Tx) {
 		"content", content,
 		"fee", fee,
 		"memo", memo,
+		"signed by", signersText(tx.SignedBy),
+		"new signers", signersText(tx.Signers),
 	)
+}
+
+// signersText names who must sign.
+func signersText(s *api.Signers) string {
+	if s == nil {
+		return ""
+	}
+	return fmt.Sprintf("%d of %s", s.Threshold, strings.Join(s.Members, ", "))
 }
 
 // amountText is what a transaction moves, without a unit.
@@ -173,6 +184,8 @@ func target(tx api.Tx) string {
 // result is a transaction's outcome in a word.
 func (a *app) result(w io.Writer, tx api.Tx) string {
 	switch {
+	case tx.Status == "":
+		return ""
 	case tx.Status == api.TxExpired:
 		return a.red(w, "expired")
 	case tx.Status == api.TxPending:

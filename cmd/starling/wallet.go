@@ -21,7 +21,7 @@ func newWalletCmd(a *app) *cobra.Command {
 	return group("wallet", "keep accounts and pay from them",
 		"  starling wallet new alice\n  starling wallet balance\n  starling wallet send --from alice --to ADDRESS --amount 12.5",
 		newWalletNewCmd(a), newWalletListCmd(a), newWalletSendCmd(a), newWalletPublishCmd(a), newWalletBalanceCmd(a),
-		newWalletExportCmd(a), newWalletImportCmd(a), newWalletWordsCmd(a), newWalletRestoreCmd(a),
+		newWalletExportCmd(a), newWalletImportCmd(a), newWalletWordsCmd(a), newWalletRestoreCmd(a), newWalletMultiCmd(a),
 		newWalletScanCmd(a), newWalletShieldCmd(a), newWalletUnshieldCmd(a), newWalletViewKeyCmd(a), newWalletProofCmd(a))
 }
 
@@ -121,7 +121,7 @@ func newWalletNewCmd(a *app) *cobra.Command {
 func (a *app) printAccount(cmd *cobra.Command, acc wallet.Account) error {
 	v := viewAccount(acc, a.prefix(cmd))
 	err := a.print(v, func(w io.Writer) {
-		a.facts(w, "account", a.bold(w, v.Name), "address", v.Address, "key", v.Kind, "file", v.Path)
+		a.facts(w, "account", a.bold(w, v.Name), "address", v.Address, "key", v.Kind, "public key", v.PublicKey, "file", v.Path)
 	})
 	if v.Address == "" {
 		a.remark("the address is shown once the network is known: start its node, or point --api to one")

@@ -152,22 +152,9 @@ func (a *app) shield(cmd *cobra.Command, f actFlags, amount types.Drops) error {
 	if err != nil {
 		return err
 	}
-	key, err := w.Unlock(f.from, passphrase)
-	if err != nil {
-		return err
-	}
 	return a.privatelyWith(cmd, w, acc, passphrase, func(_ context.Context, p *private.Wallet, _ *client.Client, acc wallet.Account, _ api.Status) error {
 		order.Body, order.Make = private.Like(amount, 0), p.Shield(amount)
-		if f.out != "" {
-			return a.writeOrder(cmd, key, order, f.out)
-		}
-		result, err := ask(a, cmd, func(ctx context.Context, c *client.Client) (api.Tx, error) {
-			return wallet.NewSender(c, a.expectedChain(cmd), acc.LockFile()).Send(ctx, key, order, !f.noWait)
-		})
-		if err != nil {
-			return err
-		}
-		return a.printResult(result)
+		return a.handIn(cmd, f, w, acc, order, passphrase)
 	})
 }
 

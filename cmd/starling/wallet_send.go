@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
 	"github.com/spf13/cobra"
 
 	"github.com/starlingmesh/starling/chain/types"
+	"github.com/starlingmesh/starling/node/wallet"
 )
 
 func newWalletSendCmd(a *app) *cobra.Command {
@@ -32,7 +34,7 @@ func newWalletSendCmd(a *app) *cobra.Command {
 				if f.out != "" {
 					return usage("--out does not go with --private")
 				}
-				return a.sendPrivately(cmd, spendFlags{from: f.from, amount: amount, fee: f.fee, ring: ring, expiry: f.expiry, noWait: f.noWait}, to, f.memo)
+				return a.sendPrivately(cmd, spendFlags{from: f.from, amount: amount, fee: f.fee, ring: ring, expiry: cmp.Or(f.expiry, wallet.DefaultExpiry), noWait: f.noWait}, to, f.memo)
 			}
 			drops, err := types.ParseDrops(amount)
 			if err != nil {

@@ -39,9 +39,21 @@ const (
 //
 // with a z of 127 random bits for each. All terms of G, and all of one signer's Q,
 // merge into one. A failed sum is bisected, and what is left at the end of that is
-// verified one by one, so no fault in the sum can refuse a good signature. Other
-// kinds are verified one by one.
+// verified one by one, so no fault in the sum can refuse a good signature. Those of a multi-key's
+// members stand in the sum like others; other kinds are verified one by one.
 func BatchVerify(items []Item) []int {
+	if !slices.ContainsFunc(items, func(it Item) bool { return it.Key.Kind() == Multi }) {
+		return batchVerify(items)
+	}
+	flat, owners, bad := spread(items)
+	for _, i := range batchVerify(flat) {
+		bad = append(bad, owners[i])
+	}
+	slices.Sort(bad)
+	return slices.Compact(bad)
+}
+
+func batchVerify(items []Item) []int {
 	var bad []int
 	if len(items) < batchLeast { // spare them the square root
 		for i, it := range items {

@@ -12,6 +12,8 @@ func FuzzParsePublicKey(f *testing.F) {
 		f.Add(seeded(f, kind, 1).Public().Bytes())
 	}
 	f.Add([]byte{2, 1, 31: 0, 32: 0x80})
+	multi, _ := group(f, 2, 3)
+	f.Add(multi.Bytes())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		key, err := ParsePublicKey(b)
 		if err != nil {

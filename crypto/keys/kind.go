@@ -11,11 +11,12 @@ const (
 	Ed25519   Kind = 2
 	P256      Kind = 3
 	RSA       Kind = 4 // 2048 to 8192 bits, exponent 65537
+	Multi     Kind = 5 // several keys of which some sign; see [NewMulti]
 )
 
-var kindNames = [...]string{Secp256k1: "secp256k1", Ed25519: "ed25519", P256: "p256", RSA: "rsa"}
+var kindNames = [...]string{Secp256k1: "secp256k1", Ed25519: "ed25519", P256: "p256", RSA: "rsa", Multi: "multi"}
 
-// Kinds lists all kinds.
+// Kinds lists the kinds that have a private half.
 func Kinds() []Kind { return []Kind{Secp256k1, Ed25519, P256, RSA} }
 
 // String returns the kind's lower-case name.

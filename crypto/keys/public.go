@@ -26,6 +26,8 @@ type PublicKey struct {
 //	secp256k1, p256  33 bytes, compressed point (SEC 1, section 2.3.3)
 //	ed25519          32 bytes, canonical and not of small order (RFC 8032)
 //	rsa              PKIX DER, 2048 to 8192 bits, odd modulus, exponent 65537
+//	multi            threshold and number of members, a byte each; then the members, no
+//	                 rsa or multi among them, in the ascending order of their encodings
 //
 // Parsing a secp256k1 key takes a square root, about 4 us; where keys repeat,
 // use a [Cache].
@@ -45,6 +47,8 @@ func ParsePublicKey(b []byte) (PublicKey, error) {
 		_, err = parseP256(raw)
 	case RSA:
 		_, err = parseRSA(raw)
+	case Multi:
+		_, _, err = parseMulti(raw)
 	default:
 		err = fmt.Errorf("%w: %s", ErrKind, kind)
 	}
@@ -91,6 +95,8 @@ func (k PublicKey) Verify(msg, sig []byte) bool {
 		return verifyP256([]byte(k.enc[1:]), msg, sig)
 	case RSA:
 		return verifyRSA([]byte(k.enc[1:]), msg, sig)
+	case Multi:
+		return k.verifyMulti(msg, sig)
 	default:
 		return false
 	}

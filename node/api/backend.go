@@ -9,6 +9,7 @@ import (
 	"github.com/starlingmesh/starling/chain/ledger"
 	"github.com/starlingmesh/starling/chain/types"
 	"github.com/starlingmesh/starling/crypto/hash"
+	"github.com/starlingmesh/starling/crypto/keys"
 	"github.com/starlingmesh/starling/crypto/poh"
 	"github.com/starlingmesh/starling/dht"
 	"github.com/starlingmesh/starling/dht/ring"
@@ -181,6 +182,7 @@ type AccountRecord struct {
 	Sequence     uint64 // of the next transaction, by the executed state
 	NextSequence uint64 // the same, counting what waits in the mempool
 	Height       types.Height
+	Signers      keys.PublicKey // sign for the account; zero if its own key does
 }
 
 // TxStatus says how far a transaction got.

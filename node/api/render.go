@@ -8,6 +8,7 @@ import (
 
 	"github.com/starlingmesh/starling/chain/types"
 	"github.com/starlingmesh/starling/crypto/hash"
+	"github.com/starlingmesh/starling/crypto/keys"
 )
 
 // renderer writes records as the network's people read them.
@@ -134,6 +135,12 @@ func phases(p Passage) (out []Phase) {
 	return out
 }
 
+// DescribeTx shows a transaction that is not handed in yet. The prefix is that of the network's
+// addresses.
+func DescribeTx(tx *types.Tx, prefix string) Tx {
+	return renderer{genesis: &types.Genesis{AddressPrefix: prefix}}.tx(TxRecord{ID: tx.ID(), Tx: tx})
+}
+
 func (r renderer) tx(rec TxRecord) Tx {
 	v := Tx{ID: rec.ID, Status: rec.Status}
 	if rec.Status == TxDecided {
@@ -150,6 +157,7 @@ func (r renderer) tx(rec TxRecord) Tx {
 		v.Sequence, v.Expiry = tx.Sequence, uint64(tx.Expiry)
 		v.Fee, v.FeeDrops = tx.Fee.String(), dropsText(tx.Fee)
 		v.Memo, v.MemoHex = memo(tx.Memo)
+		v.SignedBy = signedBy(tx)
 		r.body(&v, tx.Body)
 	}
 	return v
@@ -183,6 +191,10 @@ func (r renderer) body(v *Tx, body types.Body) {
 	case *types.Unshield:
 		v.To = b.To.Format(r.genesis.AddressPrefix)
 		v.Amount, v.AmountDrops = b.Amount.String(), dropsText(b.Amount)
+	case *types.SetSigners:
+		if key, err := keys.ParsePublicKey(b.Key); err == nil { // Check has seen to it
+			v.Signers = signers(key)
+		}
 	case *types.Data:
 		v.Content, v.ContentBytes = hex.EncodeToString(b.Content), len(b.Content)
 	}
@@ -201,8 +213,31 @@ func memo(b []byte) (text, inHex string) {
 	return string(b), ""
 }
 
+// signers describes a key; nil for none.
+func signers(key keys.PublicKey) *Signers {
+	if key.IsZero() {
+		return nil
+	}
+	threshold, members := key.Members()
+	s := &Signers{Key: hex.EncodeToString(key.Bytes()), Threshold: threshold}
+	for _, m := range members {
+		s.Members = append(s.Members, hex.EncodeToString(m.Bytes()))
+	}
+	return s
+}
+
+// signedBy describes whose signatures a transaction has, unless it is the sender's own key alone.
+func signedBy(tx *types.Tx) *Signers {
+	if multi := len(tx.Key) > 0 && keys.Kind(tx.Key[0]) == keys.Multi; !multi && tx.SignedBy() == tx.Sender() {
+		return nil
+	}
+	key, _ := keys.ParsePublicKey(tx.Key) // what was admitted has one
+	return signers(key)
+}
+
 func (r renderer) account(a types.Address, rec AccountRecord) Account {
 	return Account{
+		Signers: signers(rec.Signers),
 		Address: a.Format(r.genesis.AddressPrefix), Exists: rec.Exists,
 		Balance: rec.Balance.String(), BalanceDrops: dropsText(rec.Balance),
 		Sequence: rec.Sequence, NextSequence: max(rec.Sequence, rec.NextSequence), Height: uint64(rec.Height),

@@ -159,7 +159,7 @@ type Tx struct {
 	Success *bool      `json:"success,omitempty" doc:"whether the ledger applied it; absent while the block is not executed, or not kept any more"`
 	Code    string     `json:"code,omitempty" doc:"the ledger's word for the result"`
 
-	Kind        string `json:"kind,omitempty" enum:"payment,bond,unbond,rotate,unjail,data"`
+	Kind        string `json:"kind,omitempty" doc:"payment, bond, unbond, rotate, unjail, data, shield, private-transfer, unshield or set-signers"`
 	Sender      string `json:"sender,omitempty"`
 	Sequence    uint64 `json:"sequence"`
 	To          string `json:"to,omitempty"`
@@ -179,6 +179,10 @@ type Tx struct {
 	ContentBytes int `json:"content_bytes,omitempty" doc:"how many bytes it publishes"`
 	// Validator is set by the first bond of an account, and by rotate.
 	Validator *ValidatorKeys `json:"validator,omitempty" doc:"the keys that the transaction gives to the sender's validator"`
+	// SignedBy is set where more than one key signed, or another than the sender's own.
+	SignedBy *Signers `json:"signed_by,omitempty" doc:"whose signatures the transaction has, where that is not the sender's own key alone"`
+	// Signers is what set-signers names.
+	Signers *Signers `json:"signers,omitempty" doc:"who is to sign for the sender from now on"`
 }
 
 // Final reports whether the status will not change any more.
@@ -193,6 +197,15 @@ type Account struct {
 	Sequence     uint64 `json:"sequence" doc:"of the next transaction, by the executed state"`
 	NextSequence uint64 `json:"next_sequence" doc:"the same, counting what waits in the mempool"`
 	Height       uint64 `json:"height" doc:"the state's"`
+	// Signers is nil as long as the account's own key signs.
+	Signers *Signers `json:"signers,omitempty" doc:"who signs for the account, if that was changed"`
+}
+
+// Signers are who signs for an account.
+type Signers struct {
+	Key       string   `json:"key" doc:"typed public key, hexadecimal"`
+	Threshold int      `json:"threshold" doc:"how many of the members must sign"`
+	Members   []string `json:"members" doc:"typed public keys, hexadecimal"`
 }
 
 // EpochEnd is the answer of GET /v1/epochs/{epoch}/end.

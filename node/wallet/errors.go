@@ -16,4 +16,8 @@ var (
 	ErrRefused = errors.New("not sent")
 	// ErrChain means that the node belongs to another network than expected.
 	ErrChain = errors.New("the node is of another network")
+	// ErrMember means that a signature belongs to another proposal, or to a key that may not sign it.
+	ErrMember = errors.New("not of this proposal")
+	// ErrMulti means that an account is one of several keys, and has no key of its own.
+	ErrMulti = errors.New("the account is signed for by members, each with their own key")
 )

@@ -11,12 +11,16 @@ import (
 // Order is what a sender wants done.
 type Order struct {
 	Body types.Body // a payment, a bond, …
+	// From is the account that acts, if that is not the key's own: it signs for another, see
+	// [Signers].
+	From types.Address
 	// Make, if set, makes the body anew for the header that it is signed with; Body is then what
 	// it will be like, as far as the fee and the balance depend on it.
-	Make   func(types.Header) (types.Body, error)
-	Fee    types.Drops // 0 is the network's least fee
-	Memo   string      // at most types.MaxMemo bytes
-	Expiry uint64      // blocks from now; 0 is DefaultExpiry
+	Make     func(types.Header) (types.Body, error)
+	Fee      types.Drops // 0 is the network's least fee
+	Memo     string      // at most types.MaxMemo bytes
+	Expiry   uint64      // blocks from now; 0 is DefaultExpiry
+	Sequence uint64      // 0 is the account's next; others are for proposals that wait side by side
 }
 
 // Pay orders a payment.

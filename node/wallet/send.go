@@ -137,46 +137,6 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// Build signs an order without sending it.
-func (s *Sender) Build(ctx context.Context, key keys.PrivateKey, o Order) (*types.Tx, error) {
-	status, err := s.node.Status(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if s.chain != (hash.Hash{}) && status.ChainID != s.chain {
-		return nil, fmt.Errorf("%w: its chain is %s (%s), the genesis file's is %s", ErrChain, status.ChainID.Short(), status.Network, s.chain.Short())
-	}
-	if o.Fee == 0 {
-		least, err := drops(status.MinFeeDrops)
-		if err != nil {
-			return nil, fmt.Errorf("status: min_fee_drops: %w", err)
-		}
-		o.Fee = types.Params{MinFee: least}.LeastFee(o.Body)
-	}
-	public := key.Public().Bytes()
-	at, err := s.look(ctx, status, types.AddressOf(public))
-	if err != nil {
-		return nil, err
-	}
-	if err := s.check(ctx, at, o); err != nil {
-		return nil, err
-	}
-	expiry := o.Expiry
-	if expiry == 0 {
-		expiry = DefaultExpiry
-	}
-	header := types.Header{
-		Chain: status.ChainID, Key: public, Sequence: max(at.account.Sequence, at.account.NextSequence), Fee: o.Fee,
-		Expiry: types.Height(status.Height + min(expiry, status.MaxExpiry)), Memo: []byte(o.Memo),
-	}
-	if o.Make != nil {
-		if o.Body, err = o.Make(header); err != nil {
-			return nil, err
-		}
-	}
-	return types.SignTx(header, o.Body, key)
-}
-
 func drops(text string) (types.Drops, error) {
 	n, err := strconv.ParseUint(text, 10, 64)
 	if err != nil || types.Drops(n) > types.MaxSupply {

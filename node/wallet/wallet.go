@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,8 +19,8 @@ import (
 	"github.com/starlingmesh/starling/crypto/keystore"
 )
 
-// Wallet is a folder with one key file of package keystore an account. Several
-// processes may use it at once.
+// Wallet is a folder with one file an account: a key file of package keystore, or the list of
+// those who sign. Several processes may use it at once.
 type Wallet struct {
 	dir    string
 	params keystore.Params
@@ -43,7 +44,9 @@ type Account struct {
 func (a Account) Address() types.Address { return types.AddressOf(a.Public.Bytes()) }
 
 // LockFile is what payments from the account hold, see [NewSender].
-func (a Account) LockFile() string { return strings.TrimSuffix(a.Path, keystore.Extension) + ".lock" }
+func (a Account) LockFile() string {
+	return strings.TrimSuffix(strings.TrimSuffix(a.Path, keystore.Extension), multiExtension) + ".lock"
+}
 
 // Names are also file names, on file systems that ignore case and on those that
 // reserve dots and dashes in front.
@@ -90,6 +93,15 @@ func (w *Wallet) ImportKey(name string, key keys.PrivateKey, passphrase []byte) 
 // ImportFile makes an account of a file that [Wallet.Export] gave, under the
 // passphrase that it has.
 func (w *Wallet) ImportFile(name string, file []byte) (Account, error) {
+	if isMulti(file) {
+		if _, err := readMulti(name, "the file", file); err != nil {
+			return Account{}, err
+		}
+		return w.storeMulti(name, file)
+	}
+	if err := w.free(name); err != nil {
+		return Account{}, err
+	}
 	meta, err := keystore.Inspect(file)
 	if err == nil {
 		_, err = publicKey(meta)
@@ -106,8 +118,10 @@ func (w *Wallet) free(name string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := os.Lstat(path); err == nil {
-		return w.taken(name)
+	for _, taken := range []string{path, w.multiPath(name)} {
+		if _, err := os.Lstat(taken); err == nil {
+			return w.taken(name)
+		}
 	}
 	return nil
 }
@@ -156,8 +170,7 @@ func (w *Wallet) List() ([]Account, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read wallet: %w", err)
 	}
-	var accounts []Account
-	var faults []error
+	accounts, faults := w.listMulti()
 	for _, e := range entries {
 		name := strings.TrimSuffix(filepath.Base(e.Path), keystore.Extension)
 		public, err := keys.PublicKey{}, e.Err
@@ -170,6 +183,7 @@ func (w *Wallet) List() ([]Account, error) {
 		}
 		accounts = append(accounts, Account{name, public, e.Meta.Created, e.Path, e.Exposed})
 	}
+	slices.SortStableFunc(accounts, func(a, b Account) int { return strings.Compare(a.Name, b.Name) })
 	return accounts, errors.Join(faults...)
 }
 
@@ -186,11 +200,14 @@ func publicKey(meta keystore.Meta) (keys.PublicKey, error) {
 	return public, nil
 }
 
-// Export returns an account's encrypted file.
+// Export returns an account's file, which is encrypted; that of an account with several keys is not.
 func (w *Wallet) Export(name string) ([]byte, error) {
 	path, err := w.path(name)
 	if err != nil {
 		return nil, err
+	}
+	if file, err := os.ReadFile(w.multiPath(name)); err == nil {
+		return file, nil
 	}
 	file, _, err := keystore.Read(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -207,6 +224,9 @@ func (w *Wallet) open(name string, passphrase []byte) (secret []byte, meta keyst
 	file, err := w.Export(name)
 	if err != nil {
 		return nil, meta, err
+	}
+	if isMulti(file) {
+		return nil, meta, fmt.Errorf("account %s: %w", name, ErrMulti)
 	}
 	secret, meta, err = keystore.Open(file, passphrase)
 	if errors.Is(err, keystore.ErrWrongPassphrase) {

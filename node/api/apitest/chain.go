@@ -26,6 +26,7 @@ import (
 	"github.com/starlingmesh/starling/chain/types"
 	"github.com/starlingmesh/starling/crypto/bls"
 	"github.com/starlingmesh/starling/crypto/hash"
+	"github.com/starlingmesh/starling/crypto/keys"
 	"github.com/starlingmesh/starling/dht/store/storetest"
 	"github.com/starlingmesh/starling/node/api"
 	"github.com/starlingmesh/starling/node/config"
@@ -184,12 +185,22 @@ func (c *Chain) Submit(_ context.Context, raw []byte) (hash.Hash, error) {
 		return tx.ID(), &api.Rejection{Code: "wrong-chain", Reason: "the transaction is for another network"}
 	case c.state[string(types.AccountKey(tx.Sender()))] == nil:
 		return tx.ID(), &api.Rejection{Code: "no-account", Reason: "the sender has no account yet: send it some coins first"}
+	case !c.signs(tx):
+		return tx.ID(), &api.Rejection{Code: "not-signer", Reason: ledger.ErrNotSigner.Error()}
 	case tx.Sequence < next:
 		return tx.ID(), &api.Rejection{Code: "sequence-past", Reason: "another transaction took this sequence number: sign again"}
 	case tx.Sequence > next:
 		return tx.ID(), &api.Rejection{Code: "sequence-future", Reason: "transactions before this one are missing"}
 	}
 	return c.take(tx), nil
+}
+
+// signs reports whether the transaction's key signs for its sender, and did. The caller holds the lock.
+func (c *Chain) signs(tx *types.Tx) bool {
+	account, err := ledger.ReadAccount(c.state, tx.Sender())
+	key, wrong := keys.ParsePublicKey(tx.Key)
+	id := tx.ID()
+	return err == nil && wrong == nil && account.Signs(tx) && key.Verify(id[:], tx.Signature)
 }
 
 // take has a transaction wait, and decides. The caller holds the lock.
@@ -407,6 +418,7 @@ func (c *Chain) Account(_ context.Context, a types.Address) (api.AccountRecord, 
 	rec := api.AccountRecord{Height: c.blocks[len(c.blocks)-1].Block.Height, NextSequence: c.nextSequence(a)}
 	if account, err := ledger.ReadAccount(c.state, a); err == nil {
 		rec.Exists, rec.Balance, rec.Sequence = true, account.Balance, account.Sequence
+		rec.Signers, _ = ledger.ReadSigners(c.state, a) // what the ledger wrote decodes
 	}
 	return rec, nil
 }

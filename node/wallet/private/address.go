@@ -4,9 +4,8 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/btcsuite/btcd/btcutil/bech32"
-
 	"github.com/starlingmesh/starling/crypto/stealth"
+	"github.com/starlingmesh/starling/node/wallet"
 )
 
 // ErrAddress means that a text is no private address of the network, or no view key.
@@ -20,7 +19,7 @@ const (
 
 // FormatAddress writes a private address as bech32m (BIP 350), with the network's prefix and a p.
 func FormatAddress(a stealth.Address, prefix string) string {
-	return format(a.Bytes(), prefix+addressMark)
+	return wallet.FormatText(a.Bytes(), prefix+addressMark)
 }
 
 // ParseAddress reads what [FormatAddress] writes. It returns [ErrAddress].
@@ -38,7 +37,7 @@ func ParseAddress(text, prefix string) (stealth.Address, error) {
 
 // FormatViewKey writes view keys, which are secret, with the network's prefix and a v.
 func FormatViewKey(v stealth.ViewKeys, prefix string) string {
-	return format(v.ViewBytes(), prefix+viewMark)
+	return wallet.FormatText(v.ViewBytes(), prefix+viewMark)
 }
 
 // ParseViewKey reads what [FormatViewKey] writes. It returns [ErrAddress].
@@ -54,26 +53,8 @@ func ParseViewKey(text, prefix string) (*stealth.ViewKeys, error) {
 	return v, nil
 }
 
-func format(raw []byte, hrp string) string {
-	data, _ := bech32.ConvertBits(raw, 8, 5, true) // cannot fail for whole bytes
-	s, err := bech32.EncodeM(hrp, data)
-	if err != nil { // the prefixes of networks are valid
-		return ""
-	}
-	return s
-}
-
-func parse(text, hrp string) ([]byte, error) {
-	have, data, version, err := bech32.DecodeNoLimitWithVersion(text)
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("%w: %w (mistyped?)", ErrAddress, err)
-	case version != bech32.VersionM:
-		return nil, fmt.Errorf("%w: old bech32 checksum, want bech32m", ErrAddress)
-	case have != hrp:
-		return nil, fmt.Errorf("%w: it begins with %q, want %q", ErrAddress, have, hrp)
-	}
-	raw, err := bech32.ConvertBits(data, 5, 8, false)
+func parse(text, mark string) ([]byte, error) {
+	raw, err := wallet.ParseText(text, mark)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrAddress, err)
 	}

@@ -166,7 +166,7 @@ func (w *Wallet) choose(o Options, params types.Params, outputs int, amount type
 	for n := 1; n <= min(len(ready), types.MaxInputs); n++ {
 		have += ready[n-1].Amount
 		if fee = o.Fee; fee == 0 {
-			fee = params.LeastFee(like(n, o.ring(), outputs))
+			fee = params.LeastFee(like(n, o.ring(), outputs), nil)
 		}
 		if have >= amount && have-amount >= fee {
 			return ready[:n], fee, nil
