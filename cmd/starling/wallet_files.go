@@ -13,16 +13,17 @@ import (
 )
 
 func newWalletExportCmd(a *app) *cobra.Command {
-	var out string
+	var out, kdf string
 	var secret bool
 	cmd := &cobra.Command{
 		Use:   "export NAME",
 		Short: "print an account's encrypted file, or its secret key",
 		Example: "  starling wallet export alice --out alice-backup.json\n" +
+			"  starling wallet export alice --kdf pbkdf2 --out alice-backup.json\n" +
 			"  starling wallet export alice --secret",
 		Args: exactly("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			data, err := a.export(cmd, args[0], secret)
+			data, err := a.export(cmd, args[0], secret, kdf)
 			if err != nil {
 				return err
 			}
@@ -38,22 +39,37 @@ func newWalletExportCmd(a *app) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&out, "out", "", "write to this file, for the owner only, instead of standard output")
 	cmd.Flags().BoolVar(&secret, "secret", false, "the secret key itself in hexadecimal, which no passphrase protects")
+	cmd.Flags().StringVar(&kdf, "kdf", "", "encrypt the file anew, the key made of the passphrase by argon2id or pbkdf2; default is as it is")
 	passphraseFlag(cmd)
 	return cmd
 }
 
-func (a *app) export(cmd *cobra.Command, name string, secret bool) ([]byte, error) {
+func (a *app) export(cmd *cobra.Command, name string, secret bool, kdf string) ([]byte, error) {
 	w, err := a.wallet(cmd)
 	if err != nil {
 		return nil, err
 	}
 	file, err := w.Export(name)
-	if err != nil || !secret {
+	if err != nil || !secret && kdf == "" {
 		return file, err
+	}
+	var params keystore.Params
+	switch {
+	case secret && kdf != "":
+		return nil, usage("--kdf does not go with --secret, which is not encrypted")
+	case kdf == "pbkdf2":
+		params = keystore.PBKDF2Params()
+	case kdf == "argon2id":
+		params = keystore.DefaultParams()
+	case kdf != "":
+		return nil, usage("--kdf %q: choose argon2id or pbkdf2", kdf)
 	}
 	passphrase, err := a.passphrase(cmd, name, false)
 	if err != nil {
 		return nil, err
+	}
+	if kdf != "" {
+		return w.ExportAs(name, passphrase, params)
 	}
 	key, err := w.Unlock(name, passphrase)
 	if err != nil {

@@ -12,7 +12,9 @@
 //	  "checksum": BLAKE2b-256 of everything before this line
 //	}
 //
-// The passphrase goes through Argon2id (RFC 9106) to the key of AES-256-GCM,
+// Instead of Argon2id, kdf may be {"name": "pbkdf2-hmac-sha256", "iterations": ..., "salt": ...}.
+//
+// The passphrase goes through Argon2id (RFC 9106) or PBKDF2 (RFC 8018) to the key of AES-256-GCM,
 // which encrypts the secret and authenticates all other fields. The checksum has
 // no part in security; it tells a damaged file from a wrong passphrase, so that
 // nobody tries passphrases on a file that none can open.

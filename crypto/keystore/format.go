@@ -16,7 +16,6 @@ import (
 const (
 	formatName = "starling-keystore"
 	version    = 1
-	kdfName    = "argon2id"
 	cipherName = "aes-256-gcm"
 
 	keySize, saltSize, nonceSize, tagSize = 32, 16, 12, 16
@@ -47,11 +46,12 @@ type document struct {
 	Label   string `json:"label"`
 	Created string `json:"created"`
 	KDF     struct {
-		Name      string `json:"name"`
-		MemoryKiB uint32 `json:"memory_kib"`
-		Passes    uint32 `json:"passes"`
-		Lanes     uint8  `json:"lanes"`
-		Salt      string `json:"salt"`
+		Name       string `json:"name"`
+		MemoryKiB  uint32 `json:"memory_kib,omitempty"`
+		Passes     uint32 `json:"passes,omitempty"`
+		Lanes      uint8  `json:"lanes,omitempty"`
+		Iterations uint32 `json:"iterations,omitempty"`
+		Salt       string `json:"salt"`
 	} `json:"kdf"`
 	Cipher struct {
 		Name  string `json:"name"`
@@ -78,7 +78,8 @@ func newDocument(meta Meta, params Params, salt, nonce []byte) (*document, error
 		Format: formatName, Version: version, Name: meta.Name, Kind: meta.Kind, Label: meta.Label,
 		Created: created.Format(time.RFC3339),
 	}
-	d.KDF.Name, d.KDF.MemoryKiB, d.KDF.Passes, d.KDF.Lanes = kdfName, params.MemoryKiB, params.Passes, params.Lanes
+	d.KDF.Name, d.KDF.MemoryKiB, d.KDF.Passes, d.KDF.Lanes = params.kdf(), params.MemoryKiB, params.Passes, params.Lanes
+	d.KDF.Iterations = params.Iterations
 	d.KDF.Salt = hex.EncodeToString(salt)
 	d.Cipher.Name, d.Cipher.Nonce = cipherName, hex.EncodeToString(nonce)
 	return d, nil
@@ -147,10 +148,14 @@ func decode(file []byte) (*document, error) {
 	if err := dec.Decode(&d); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
-	if !bytes.Equal(d.json(), file) || d.KDF.Name != kdfName || d.Cipher.Name != cipherName {
+	if !bytes.Equal(d.json(), file) || d.KDF.Name != d.params().kdf() || d.Cipher.Name != cipherName {
 		return nil, fmt.Errorf("%w: it is not in the form that this program writes", ErrDamaged)
 	}
 	return &d, nil
+}
+
+func (d *document) params() Params {
+	return Params{MemoryKiB: d.KDF.MemoryKiB, Passes: d.KDF.Passes, Lanes: d.KDF.Lanes, Iterations: d.KDF.Iterations}
 }
 
 func (d *document) meta() (Meta, error) {

@@ -2,7 +2,13 @@ package keystore
 
 import (
 	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/pbkdf2"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -151,8 +157,51 @@ func TestAnotherVersionIsNamedSo(t *testing.T) {
 	require.NotErrorIs(t, err, ErrDamaged)
 }
 
+func TestFilesCanRestOnPBKDF2(t *testing.T) {
+	file, err := Seal([]byte("secret"), example, []byte("pass"), Params{Iterations: MinIterations}, rand.Reader)
+	require.NoError(t, err)
+	require.Contains(t, string(file), "pbkdf2-hmac-sha256")
+	require.NotContains(t, string(file), "memory")
+	secret, meta, err := Open(file, []byte("pass"))
+	require.NoError(t, err)
+	require.Equal(t, "secret", string(secret))
+	require.Equal(t, example, meta)
+	_, _, err = Open(file, []byte("path"))
+	require.ErrorIs(t, err, ErrWrongPassphrase)
+
+	// Opened by the standard's own words: the key, the cipher, and what it authenticates.
+	d, err := decode(file)
+	require.NoError(t, err)
+	salt, _ := hex.DecodeString(d.KDF.Salt)
+	key, err := pbkdf2.Key(sha256.New, "pass", salt, MinIterations, 32)
+	require.NoError(t, err)
+	block, err := aes.NewCipher(key)
+	require.NoError(t, err)
+	aead, err := cipher.NewGCM(block)
+	require.NoError(t, err)
+	nonce, _ := hex.DecodeString(d.Cipher.Nonce)
+	sealed, _ := hex.DecodeString(d.Secret)
+	secret, err = aead.Open(nil, nonce, sealed, d.header())
+	require.NoError(t, err)
+	require.Equal(t, "secret", string(secret))
+
+	for name, change := range map[string][2]string{
+		"the other's name":        {"pbkdf2-hmac-sha256", "argon2id"},
+		"no name that is known":   {"pbkdf2-hmac-sha256", "pbkdf2-hmac-sha1"},
+		"fields of both":          {`"iterations"`, `"lanes": 1,` + "\n    " + `"iterations"`},
+		"fewer than there may be": {`"iterations": 1000`, `"iterations": 999`},
+		"more than there may be":  {`"iterations": 1000`, `"iterations": 10000001`},
+	} {
+		bad := resum([]byte(strings.Replace(string(file), change[0], change[1], 1)))
+		_, _, err := Open(bad, []byte("pass"))
+		require.True(t, errors.Is(err, ErrParams) || errors.Is(err, ErrDamaged), "%s: %v", name, err)
+	}
+	require.NoError(t, PBKDF2Params().check())
+}
+
 func TestParamsAreBoundedBeforeAnyWork(t *testing.T) {
 	for _, p := range []Params{
+		{Iterations: MinIterations - 1}, {Iterations: MaxIterations + 1}, {Iterations: MinIterations, Lanes: 1},
 		{},
 		{MemoryKiB: 8, Passes: 1},
 		{MemoryKiB: 8, Lanes: 1},

@@ -46,7 +46,7 @@ func Open(file, passphrase []byte) ([]byte, Meta, error) {
 	if err != nil {
 		return nil, Meta{}, err
 	}
-	params := Params{MemoryKiB: d.KDF.MemoryKiB, Passes: d.KDF.Passes, Lanes: d.KDF.Lanes}
+	params := d.params()
 	if err := params.check(); err != nil {
 		return nil, Meta{}, fmt.Errorf("open key %q: %w", meta.Name, err)
 	}
@@ -84,7 +84,10 @@ func Inspect(file []byte) (Meta, error) {
 }
 
 func newAEAD(params Params, passphrase, salt []byte) (cipher.AEAD, error) {
-	key := params.derive(passphrase, salt)
+	key, err := params.derive(passphrase, salt)
+	if err != nil {
+		return nil, err
+	}
 	defer clear(key)
 	block, err := aes.NewCipher(key)
 	if err != nil {

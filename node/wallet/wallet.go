@@ -219,6 +219,21 @@ func (w *Wallet) Export(name string) ([]byte, error) {
 	return file, nil
 }
 
+// ExportAs returns an account's file encrypted anew under the same passphrase, with another
+// derivation of the key from it.
+func (w *Wallet) ExportAs(name string, passphrase []byte, params keystore.Params) ([]byte, error) {
+	secret, meta, err := w.open(name, passphrase)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(secret)
+	file, err := keystore.Seal(secret, meta, passphrase, params, rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("export account %s: %w", name, err)
+	}
+	return file, nil
+}
+
 // open decrypts an account's file.
 func (w *Wallet) open(name string, passphrase []byte) (secret []byte, meta keystore.Meta, err error) {
 	file, err := w.Export(name)
