@@ -27,6 +27,7 @@ type privateView struct {
 	Young    string     `json:"young"`
 	Reserved string     `json:"reserved"`
 	Height   uint64     `json:"height"`
+	From     uint64     `json:"from_height,omitempty"`
 	Coins    []coinView `json:"coins"`
 	ViewOnly bool       `json:"view_only,omitempty"`
 }
@@ -43,11 +44,12 @@ type coinView struct {
 func newWalletScanCmd(a *app) *cobra.Command {
 	var viewKey string
 	var again bool
+	var from uint64
 	var number uint32
 	cmd := &cobra.Command{
 		Use:   "scan [NAME]",
 		Short: "look for private payments, and show what the account holds of them and its private address",
-		Example: "  starling wallet scan alice\n  starling wallet scan alice --address 3   # another of its addresses\n" +
+		Example: "  starling wallet scan alice\n  starling wallet scan restored --from 120000   # its words are not older\n  starling wallet scan alice --address 3   # another of its addresses\n" +
 			"  starling wallet scan --view-key KEY",
 		Args: cobra.RangeArgs(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -55,7 +57,12 @@ func newWalletScanCmd(a *app) *cobra.Command {
 				return usage("--address: want a number below %d", private.Addresses)
 			}
 			show := func(ctx context.Context, p *private.Wallet, c *client.Client, s api.Status, name string) error {
-				return a.scan(ctx, p, c, s, name, number, again)
+				if again || cmd.Flags().Changed("from") {
+					if err := p.Rescan(from); err != nil {
+						return err
+					}
+				}
+				return a.scan(ctx, p, c, s, name, number)
 			}
 			switch {
 			case viewKey != "" && len(args) == 0:
@@ -69,7 +76,9 @@ func newWalletScanCmd(a *app) *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&viewKey, "view-key", "", "see what somebody who gave their view key receives")
-	cmd.Flags().BoolVar(&again, "again", false, "forget what was found and look through all of the chain again")
+	cmd.Flags().BoolVar(&again, "again", false, "look through all of the chain again")
+	cmd.Flags().Uint64Var(&from, "from", 0, "look through the chain from this block on, again where that was done; on the first scan, pass over what is before")
+	cmd.MarkFlagsMutuallyExclusive("again", "from")
 	cmd.Flags().Uint32Var(&number, "address", 0, "show the private address of this number; 0 is the main one")
 	passphraseFlag(cmd)
 	return cmd
@@ -89,19 +98,14 @@ func (a *app) watch(cmd *cobra.Command, key string, show func(context.Context, *
 	})
 }
 
-func (a *app) scan(ctx context.Context, p *private.Wallet, c *client.Client, s api.Status, name string, number uint32, again bool) error {
-	if again {
-		if err := p.Rescan(); err != nil {
-			return err
-		}
-	}
+func (a *app) scan(ctx context.Context, p *private.Wallet, c *client.Client, s api.Status, name string, number uint32) error {
 	if err := p.Scan(ctx, c, a.scanProgress()); err != nil {
 		return err
 	}
 	b := p.Balance()
 	v := privateView{
 		Name: name, Address: private.FormatAddress(p.Address(number), s.AddressPrefix), ViewOnly: name == "", Height: b.Height,
-		Total: b.Total.String(), Ready: b.Ready.String(), Young: b.Young.String(), Reserved: b.Reserved.String(), Coins: []coinView{},
+		From: b.From, Total: b.Total.String(), Ready: b.Ready.String(), Young: b.Young.String(), Reserved: b.Reserved.String(), Coins: []coinView{},
 	}
 	for _, coin := range p.Coins() {
 		if coin.Amount > 0 {
@@ -133,6 +137,9 @@ func (a *app) scanProgress() private.Progress {
 func (a *app) drawPrivate(w io.Writer, v privateView) {
 	a.facts(w, "account", a.bold(w, v.Name), "private address", v.Address, "holds", coins(v.Total)+" coins", "ready", coins(v.Ready)+" coins",
 		"must age", zeroless(v.Young), "in transactions", zeroless(v.Reserved), "at block", count(v.Height))
+	if v.From > 0 {
+		a.remark("what came before block %s was not looked for; --again does", count(v.From))
+	}
 	if len(v.Coins) == 0 {
 		return
 	}

@@ -78,6 +78,7 @@ type known struct {
 	Height  uint64    `json:"height"` // of the state that was looked at last
 	Coins   []Coin    `json:"coins"`
 	Heights heights   `json:"heights"`
+	From    uint64    `json:"from,omitempty"` // outputs of lower heights were not tried
 }
 
 // Wallet is an account's confidential side. It has one caller at a time.
@@ -164,11 +165,12 @@ type Balance struct {
 	Reserved types.Drops // waits in a transaction that was handed in
 	Coins    int         // outputs that hold something
 	Height   uint64      // of the state that was looked at last
+	From     uint64      // outputs of lower heights were not looked for
 }
 
 // Balance sums up. A wallet that only sees counts what was spent as well.
 func (w *Wallet) Balance() Balance {
-	b := Balance{Height: w.known.Height}
+	b := Balance{Height: w.known.Height, From: w.known.From}
 	for _, c := range w.known.Coins {
 		if c.Spent > 0 || c.Amount == 0 {
 			continue

@@ -17,6 +17,7 @@ import (
 	"github.com/starlingmesh/starling/crypto/hash"
 	"github.com/starlingmesh/starling/crypto/keys"
 	"github.com/starlingmesh/starling/crypto/stealth"
+	"github.com/starlingmesh/starling/node/api"
 	"github.com/starlingmesh/starling/node/api/apitest"
 	"github.com/starlingmesh/starling/node/api/client"
 	"github.com/starlingmesh/starling/node/wallet"
@@ -143,7 +144,7 @@ func TestScansGoOnWhereTheyWere(t *testing.T) {
 	n.chain.Age(ledger.RingAge)
 	_, err := again.Send(t.Context(), n.node, Options{}, true, pay(again, 1, coin/2, ""))
 	require.NoError(t, err, "what was read is all that spending takes")
-	require.NoError(t, again.Rescan())
+	require.NoError(t, again.Rescan(0))
 	n.scan(again)
 	n.shield(again, coin)
 	var seen [][2]uint64
@@ -151,7 +152,7 @@ func TestScansGoOnWhereTheyWere(t *testing.T) {
 	require.Equal(t, [][2]uint64{{6, 6}}, seen)
 	have := again.Balance().Total
 	require.Greater(t, have, coin+coin/2)
-	require.NoError(t, again.Rescan())
+	require.NoError(t, again.Rescan(0))
 	require.Zero(t, again.Balance().Total)
 	require.Equal(t, have, n.scan(again).Total)
 
@@ -165,6 +166,57 @@ func TestScansGoOnWhereTheyWere(t *testing.T) {
 	require.NoError(t, err)
 	_, err = Open(t.Context(), path, k.ViewKeys, k, proofs)
 	require.ErrorIs(t, err, ErrFile)
+}
+
+func TestScansBeginAtAnyHeight(t *testing.T) {
+	n := newNet(t)
+	alice := n.wallet("alice")
+	n.shield(alice, 10*coin)
+	n.chain.Age(ledger.RingAge)
+	n.shield(alice, 5*coin)
+	n.scan(alice)
+	status, err := n.node.Status(t.Context())
+	require.NoError(t, err)
+	late := status.Height
+
+	second := n.wallet("alice")
+	require.NoError(t, second.Rescan(late))
+	b := n.scan(second)
+	require.Equal(t, 5*coin, b.Total, "what was before is passed over")
+	require.Equal(t, late, b.From)
+	require.Equal(t, alice.known.Heights, second.known.Heights, "and is there to hide among")
+	n.chain.Age(ledger.RingAge)
+	n.scan(second)
+	tx, err := second.Send(t.Context(), n.node, Options{}, true, pay(second, 1, coin, ""))
+	require.NoError(t, err)
+	require.True(t, *tx.Success)
+	have := n.scan(second).Total
+
+	require.NoError(t, second.Rescan(late+1))
+	require.Equal(t, late, second.known.From, "it did look there")
+	require.Equal(t, have, n.scan(second).Total, "once more, with the coin below kept, and known to be spent")
+	require.NoError(t, second.Rescan(0))
+	require.Equal(t, 10*coin+have, n.scan(second).Total)
+	require.Zero(t, second.Balance().From)
+	require.Equal(t, n.scan(alice).Total, second.Balance().Total)
+}
+
+// backwards is a node whose outputs are not in the order of the chain.
+type backwards struct{ *client.Client }
+
+func (b backwards) Outputs(ctx context.Context, from uint64, limit int) (api.Outputs, error) {
+	page, err := b.Client.Outputs(ctx, from, limit)
+	slices.Reverse(page.Outputs)
+	return page, err
+}
+
+func TestOutputsOutOfOrderAreRefused(t *testing.T) {
+	n := newNet(t)
+	alice := n.wallet("alice")
+	n.shield(alice, coin)
+	n.chain.Age(ledger.RingAge)
+	n.shield(alice, coin)
+	require.ErrorContains(t, alice.Scan(t.Context(), backwards{n.node}, nil), "earlier block")
 }
 
 func TestOneProcessAtATimeUsesAWallet(t *testing.T) {

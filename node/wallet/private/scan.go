@@ -6,11 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
+	"sort"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/starlingmesh/starling/chain/ledger"
 	"github.com/starlingmesh/starling/chain/types"
+	"github.com/starlingmesh/starling/crypto/hash"
 	"github.com/starlingmesh/starling/crypto/ring"
 	"github.com/starlingmesh/starling/crypto/stealth"
 	"github.com/starlingmesh/starling/node/api"
@@ -32,7 +35,11 @@ func (w *Wallet) Scan(ctx context.Context, node Node, progress Progress) error {
 	if err != nil {
 		return err
 	}
-	if w.known.Chain != status.ChainID {
+	switch w.known.Chain {
+	case status.ChainID:
+	case hash.Hash{}:
+		w.known.Chain = status.ChainID
+	default: // heights of another network mean nothing here
 		w.known = known{Chain: status.ChainID}
 	}
 	for {
@@ -41,7 +48,7 @@ func (w *Wallet) Scan(ctx context.Context, node Node, progress Progress) error {
 			return fmt.Errorf("scan from output %d: %w", w.known.Next, err)
 		}
 		if page.Total < w.known.Next { // the chain lost some: another one, or blocks were taken back
-			w.known = known{Chain: status.ChainID}
+			w.known = known{Chain: status.ChainID, From: w.known.From}
 			continue
 		}
 		if err := w.take(ctx, page); err != nil {
@@ -60,9 +67,18 @@ func (w *Wallet) Scan(ctx context.Context, node Node, progress Progress) error {
 	}
 }
 
-// Rescan forgets everything that was found; the next scan begins anew.
-func (w *Wallet) Rescan() error {
-	w.known = known{}
+// Rescan has the next scan look at the outputs from a height on, again where it did before; what was
+// found below stays. A wallet that never looked passes over lower heights, which is faster where
+// nothing can be: before its keys were made. Their outputs are still read, as decoys.
+func (w *Wallet) Rescan(from uint64) error {
+	k := &w.known
+	if k.Next == 0 {
+		k.From = from
+	}
+	k.From = min(k.From, from)
+	first := sort.Search(len(k.Heights), func(i int) bool { return k.Heights[i] >= from })
+	k.Heights, k.Next = k.Heights[:first], uint64(first)
+	k.Coins = slices.DeleteFunc(k.Coins, func(c Coin) bool { return c.Number >= k.Next })
 	return w.save()
 }
 
@@ -75,23 +91,27 @@ func (w *Wallet) take(ctx context.Context, page api.Outputs) error {
 	for at := 0; at < len(seen); at += perScan {
 		end := min(at+perScan, len(seen))
 		g.Go(func() error {
-			candidates := make([]stealth.Candidate, end-at)
+			candidates, places := make([]stealth.Candidate, 0, end-at), make([]int, 0, end-at)
 			for i := at; i < end; i++ {
 				var err error
 				if seen[i], err = ledger.DecodeSighting(page.Outputs[i]); err != nil {
 					return fmt.Errorf("output %d of the node: %w", w.known.Next+uint64(i), err)
 				}
-				candidates[i-at] = seen[i].Candidate
+				if uint64(seen[i].Height) >= w.known.From {
+					candidates, places = append(candidates, seen[i].Candidate), append(places, i)
+				}
 			}
 			got, err := w.scanner.Scan(candidates, func(i int) (stealth.Output, error) {
-				o, err := ledger.DecodeOutput(page.Outputs[at+i])
+				o, err := ledger.DecodeOutput(page.Outputs[places[i]])
 				if err != nil {
-					return stealth.Output{}, fmt.Errorf("output %d of the node: %w", w.known.Next+uint64(at+i), err)
+					return stealth.Output{}, fmt.Errorf("output %d of the node: %w", w.known.Next+uint64(places[i]), err)
 				}
 				out, _ := o.Stealth()
 				return out, nil
 			})
-			copy(received[at:end], got)
+			for i, r := range got {
+				received[places[i]] = r
+			}
 			return errors.Join(err, ctx.Err())
 		})
 	}
@@ -99,6 +119,9 @@ func (w *Wallet) take(ctx context.Context, page api.Outputs) error {
 		return err
 	}
 	for i := range seen {
+		if n := len(w.known.Heights); n > 0 && uint64(seen[i].Height) < w.known.Heights[n-1] {
+			return fmt.Errorf("output %d of the node: it is of an earlier block than the one before", w.known.Next)
+		}
 		w.note(w.known.Next, &seen[i], received[i])
 		w.known.Next++
 	}
