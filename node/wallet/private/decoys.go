@@ -47,11 +47,15 @@ func newChooser(h heights, tip uint64) *chooser {
 	return &chooser{heights: h, ripe: h.ripe(tip), tip: tip, rand: rand.New(src), age: distuv.Gamma{Alpha: ageShape, Beta: ageRate, Src: src}}
 }
 
-// ring is an ascending ring of so many outputs with a given one. It returns [ErrDecoys].
-func (c *chooser) ring(real uint64, size int) ([]uint64, error) {
-	size = min(size, c.ripe)
-	if size < ring.MinSize || real >= uint64(c.ripe) {
-		return nil, fmt.Errorf("%w: %d are old enough", ErrDecoys, c.ripe)
+// ring is an ascending ring with a given output: of as many as are asked for, or of the default size,
+// or fewer if the chain has no more. It returns [ErrDecoys].
+func (c *chooser) ring(real uint64, o Options) ([]uint64, error) {
+	size := o.ring()
+	if o.Ring == 0 {
+		size = max(min(size, c.ripe), ring.MinSize)
+	}
+	if size > c.ripe || real >= uint64(c.ripe) {
+		return nil, fmt.Errorf("%w: %d are old enough, %d are wanted", ErrDecoys, c.ripe, size)
 	}
 	out := []uint64{real}
 	for len(out) < size {

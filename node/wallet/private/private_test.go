@@ -16,6 +16,7 @@ import (
 	"github.com/starlingmesh/starling/chain/types"
 	"github.com/starlingmesh/starling/crypto/hash"
 	"github.com/starlingmesh/starling/crypto/keys"
+	"github.com/starlingmesh/starling/crypto/ring"
 	"github.com/starlingmesh/starling/crypto/stealth"
 	"github.com/starlingmesh/starling/node/api"
 	"github.com/starlingmesh/starling/node/api/apitest"
@@ -265,14 +266,15 @@ func TestAWalletThatSeesDoesNotSpend(t *testing.T) {
 }
 
 func TestTooFewToHideAmong(t *testing.T) {
-	n := newNet(t)
-	alice := n.wallet("alice")
-	n.shield(alice, 10*coin)
-	_, err := newChooser(heights{1, 1}, 5).ring(0, 16)
+	_, err := newChooser(heights{1, 1}, 5).ring(0, Options{})
 	require.ErrorIs(t, err, ErrDecoys)
-	got, err := newChooser(heights{1, 1, 30}, 20).ring(1, 16)
+	_, err = newChooser(heights{1, 30}, 20).ring(0, Options{})
+	require.ErrorIs(t, err, ErrDecoys, "alone is not hidden")
+	got, err := newChooser(heights{1, 1, 30}, 20).ring(1, Options{})
 	require.NoError(t, err)
 	require.Equal(t, []uint64{0, 1}, got, "the third is too young")
+	_, err = newChooser(heights{1, 1, 30}, 20).ring(1, Options{Ring: 3})
+	require.ErrorIs(t, err, ErrDecoys, "who asks for three does not get two")
 }
 
 func TestRingsAreAscendingAndHoldTheRealOne(t *testing.T) {
@@ -286,9 +288,14 @@ func TestRingsAreAscendingAndHoldTheRealOne(t *testing.T) {
 		tip := last + uint64(ledger.RingAge) + rapid.Uint64Range(0, 50).Draw(t, "age")
 		real := rapid.IntRange(0, len(h)-1).Draw(t, "real")
 		size := rapid.IntRange(2, 32).Draw(t, "size")
-		r, err := newChooser(h, tip).ring(uint64(real), size)
+		r, err := newChooser(h, tip).ring(uint64(real), Options{Ring: size})
+		if size > len(h) {
+			require.ErrorIs(t, err, ErrDecoys)
+			size = min(ring.DefaultSize, len(h))
+			r, err = newChooser(h, tip).ring(uint64(real), Options{})
+		}
 		require.NoError(t, err)
-		require.Len(t, r, min(size, len(h)))
+		require.Len(t, r, size)
 		require.Contains(t, r, uint64(real))
 		require.True(t, slices.IsSorted(r))
 		require.Len(t, slices.Compact(slices.Clone(r)), len(r))

@@ -82,7 +82,7 @@ func (w *Wallet) spend(ctx context.Context, node Node, o Options, wait bool, pay
 	if err != nil {
 		return api.Tx{}, err
 	}
-	inputs, err := w.hide(ctx, node, coins, o.ring())
+	inputs, err := w.hide(ctx, node, coins, o)
 	if err != nil {
 		return api.Tx{}, err
 	}
@@ -192,11 +192,11 @@ func like(inputs, members, outputs int) types.Body {
 }
 
 // hide puts coins into rings.
-func (w *Wallet) hide(ctx context.Context, node Node, coins []Coin, size int) ([]confidential.Input, error) {
+func (w *Wallet) hide(ctx context.Context, node Node, coins []Coin, o Options) ([]confidential.Input, error) {
 	choose := newChooser(w.known.Heights, w.known.Height)
 	inputs := make([]confidential.Input, len(coins))
 	for i, c := range coins {
-		members, err := choose.ring(c.Number, size)
+		members, err := choose.ring(c.Number, o)
 		if err != nil {
 			return nil, err
 		}
