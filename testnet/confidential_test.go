@@ -102,6 +102,14 @@ func (l *lab) transactions(node int) (txs []*types.Tx, all [][]byte) {
 	return txs, all
 }
 
+// root is that of a node's state after a block.
+func (l *lab) root(node int, height types.Height) hash.Hash {
+	rec, err := l.nodes[node].Backend().Block(l.Context(), api.BlockRef{Height: height})
+	require.NoError(l, err)
+	require.NotZero(l, rec.StateRoot)
+	return rec.StateRoot
+}
+
 // forms are how a number may be written.
 func forms(d types.Drops) (out [][]byte) {
 	out = append(out, binary.BigEndian.AppendUint64(nil, uint64(d)), binary.LittleEndian.AppendUint64(nil, uint64(d)),
@@ -143,7 +151,12 @@ func TestCoinsChangeHandsUnseen(t *testing.T) {
 		holds = pays
 	}
 
-	second := l.restore(hops[3].words, 1) // another device, by another node
+	late := l.join("late") // a node that was not there catches up, and serves as any other
+	l.start(late)
+	height, _ := l.nodes[0].Executed()
+	l.reach(late, height)
+	require.Equal(t, l.root(0, height), l.root(late, height))
+	second := l.restore(hops[3].words, late) // another device
 	l.sees(second, holds)
 	require.Equal(t, hops[3].Coins(), second.Coins())
 	tx, err := second.Unshield(t.Context(), second.node, private.Options{}, true, private.Payout{To: second.account.Address(), Amount: 5_000_000})
