@@ -54,6 +54,7 @@ func (n *Node) tell(x exec.Executed) {
 		}
 	}
 	n.metrics.height.Set(float64(b.Height))
+	n.metrics.coins(x.Result.Totals)
 	n.metrics.txs.Add(float64(final))
 	n.hub.Publish(events.Block{
 		Height: uint64(b.Height), Hash: b.Hash(), View: uint64(b.View), Proposer: n.epochs.name(b.Epoch, b.Proposer),

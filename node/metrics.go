@@ -5,6 +5,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
+	"github.com/starlingmesh/starling/chain/ledger"
+	"github.com/starlingmesh/starling/chain/types"
 	"github.com/starlingmesh/starling/turbine"
 )
 
@@ -17,6 +19,7 @@ type metrics struct {
 	lostViews  prometheus.Counter
 	complaints *prometheus.CounterVec
 	txs        prometheus.Counter
+	supply     *prometheus.GaugeVec
 	decide     prometheus.Histogram
 	parcels    prometheus.Counter
 }
@@ -32,11 +35,19 @@ func newMetrics() *metrics {
 		lostViews:  f.NewCounter(prometheus.CounterOpts{Name: "starling_lost_views_total", Help: "Views that ended in a timeout."}),
 		complaints: f.NewCounterVec(prometheus.CounterOpts{Name: "starling_leader_complaints_total", Help: "Views that were lost through a validator's silence, by whom."}, []string{"validator"}),
 		txs:        f.NewCounter(prometheus.CounterOpts{Name: "starling_executed_transactions_total", Help: "Transactions in executed blocks."}),
+		supply:     f.NewGaugeVec(prometheus.GaugeOpts{Name: "starling_coins", Help: "Coins of the ledger: that exist, that were burned, and that are in confidential outputs."}, []string{"which"}),
 		parcels:    f.NewCounter(prometheus.CounterOpts{Name: "starling_parcels_delivered_total", Help: "Large answers that arrived as parcels, over lossy paths."}),
 		decide: f.NewHistogram(prometheus.HistogramOpts{
 			Name: "starling_decide_seconds", Help: "From the acceptance of a proposal to its decision.",
 			Buckets: []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
 		}),
+	}
+}
+
+// coins shows the totals after a block.
+func (m *metrics) coins(t ledger.Totals) {
+	for which, d := range map[string]types.Drops{"supply": t.Supply, "burned": t.Burned, "shielded": t.Shielded} {
+		m.supply.WithLabelValues(which).Set(float64(d) / float64(types.DropsPerCoin))
 	}
 }
 

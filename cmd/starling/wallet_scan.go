@@ -2,16 +2,13 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/starlingmesh/starling/chain/types"
 	"github.com/starlingmesh/starling/crypto/hash"
-	"github.com/starlingmesh/starling/crypto/stealth"
 	"github.com/starlingmesh/starling/node/api"
 	"github.com/starlingmesh/starling/node/api/client"
 	"github.com/starlingmesh/starling/node/wallet"
@@ -29,6 +26,7 @@ type privateView struct {
 	Height   uint64     `json:"height"`
 	From     uint64     `json:"from_height,omitempty"`
 	Coins    []coinView `json:"coins"`
+	Paid     []paidView `json:"paid,omitempty"`
 	ViewOnly bool       `json:"view_only,omitempty"`
 }
 
@@ -39,6 +37,25 @@ type coinView struct {
 	Address uint32 `json:"address"`
 	Memo    string `json:"memo,omitempty"`
 	Spent   uint64 `json:"spent_height,omitempty"`
+}
+
+// paidView is a payment that the wallet made; it has no output as long as it is not on the chain.
+type paidView struct {
+	Output *uint64   `json:"output,omitempty"`
+	Height uint64    `json:"height,omitempty"`
+	Amount string    `json:"amount"`
+	To     string    `json:"to"`
+	Memo   string    `json:"memo,omitempty"`
+	Tx     hash.Hash `json:"tx"`
+}
+
+func viewPaid(p *private.Paid, prefix string) (v paidView, err error) {
+	paid, err := p.Payment()
+	v = paidView{Height: p.Height, Amount: p.Amount.String(), To: private.FormatAddress(paid.To, prefix), Memo: string(p.Memo), Tx: p.Tx}
+	if p.Height > 0 {
+		v.Output = &p.Output
+	}
+	return v, err
 }
 
 func newWalletScanCmd(a *app) *cobra.Command {
@@ -112,7 +129,33 @@ func (a *app) scan(ctx context.Context, p *private.Wallet, c *client.Client, s a
 			v.Coins = append(v.Coins, coinView{coin.Number, coin.Height, coin.Amount.String(), coin.Address, string(coin.Memo), coin.Spent})
 		}
 	}
-	return a.print(v, func(w io.Writer) { a.drawPrivate(w, v) })
+	for _, p := range p.Paid() {
+		paid, err := viewPaid(&p, s.AddressPrefix)
+		if err != nil {
+			return err
+		}
+		v.Paid = append(v.Paid, paid)
+	}
+	return a.print(v, func(w io.Writer) {
+		a.drawPrivate(w, v)
+		a.drawPaid(w, v.Paid)
+	})
+}
+
+func (a *app) drawPaid(w io.Writer, paid []paidView) {
+	if len(paid) == 0 {
+		return
+	}
+	rows := make([][]any, 0, len(paid))
+	for _, p := range paid {
+		output, height := "not on the chain", ""
+		if p.Output != nil {
+			output, height = count(*p.Output), count(p.Height)
+		}
+		rows = append(rows, []any{output, height, coins(p.Amount), ends(p.To), p.Memo})
+	}
+	fmt.Fprintln(w)
+	a.table(w, []string{">paid output", ">block", ">coins", "to", "memo"}, rows)
 }
 
 // scanProgress shows how far a long scan is.
@@ -164,96 +207,4 @@ func zeroless(text string) string {
 		return ""
 	}
 	return coins(text) + " coins"
-}
-
-func newWalletProofCmd(a *app) *cobra.Command {
-	return group("payment-proof", "prove a private payment to a third party, or check such a proof",
-		"  starling wallet payment-proof make --from alice --output 42 --to ADDRESS --amount 5 --message 'for the judge' > proof.json\n"+
-			"  starling wallet payment-proof check proof.json --message 'for the judge'",
-		newProofMakeCmd(a), newProofCheckCmd(a))
-}
-
-func newProofMakeCmd(a *app) *cobra.Command {
-	var from, to, amount, memo, message string
-	var output uint64
-	cmd := &cobra.Command{
-		Use:     "make --from NAME --output NUMBER --to ADDRESS --amount COINS --message TEXT",
-		Short:   "prove that the account paid an address; the third party chooses the message",
-		Example: "  starling wallet payment-proof make --from alice --output 42 --to ADDRESS --amount 5 --message 'for the judge'",
-		Args:    exactly(),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			for _, flag := range [][2]string{{"from", from}, {"to", to}, {"amount", amount}, {"message", message}} {
-				if err := needs(cmd, flag[0], flag[1]); err != nil {
-					return err
-				}
-			}
-			drops, err := types.ParseDrops(amount)
-			if err != nil {
-				return usage("--amount: %w", err)
-			}
-			return a.privately(cmd, from, func(ctx context.Context, p *private.Wallet, c *client.Client, _ wallet.Account, s api.Status) error {
-				payee, err := private.ParseAddress(to, s.AddressPrefix)
-				if err != nil {
-					return &usageError{fmt.Errorf("--to: %w", err)}
-				}
-				proof, err := p.Prove(ctx, c, output, stealth.Payment{To: payee, Amount: uint64(drops), Memo: []byte(memo)}, message, s.AddressPrefix)
-				if err != nil {
-					return err
-				}
-				e := json.NewEncoder(a.stdout)
-				e.SetIndent("", "  ")
-				return e.Encode(proof)
-			})
-		},
-	}
-	flags := cmd.Flags()
-	flags.StringVar(&from, "from", "", "account of the wallet that paid")
-	flags.Uint64Var(&output, "output", 0, "number of the output, as tx show and the recipient's scan give it")
-	flags.StringVar(&to, "to", "", "private address that was paid")
-	flags.StringVar(&amount, "amount", "", "coins that were paid")
-	flags.StringVar(&memo, "memo", "", "memo of the payment")
-	flags.StringVar(&message, "message", "", "what the third party asks to have signed")
-	passphraseFlag(cmd)
-	return cmd
-}
-
-func newProofCheckCmd(a *app) *cobra.Command {
-	var message string
-	cmd := &cobra.Command{
-		Use:     "check FILE --message TEXT",
-		Short:   "check a payment proof against the chain; - is standard input",
-		Example: "  starling wallet payment-proof check proof.json --message 'for the judge'",
-		Args:    exactly("FILE"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := needs(cmd, "message", message); err != nil {
-				return err
-			}
-			data, err := a.readInput(args[0])
-			if err != nil {
-				return err
-			}
-			proof, err := private.ParsePaymentProof(data)
-			if err != nil {
-				return err
-			}
-			if proof.Message != message {
-				return fmt.Errorf("%w: it is for %q", stealth.ErrPaymentProof, proof.Message)
-			}
-			_, err = ask(a, cmd, func(ctx context.Context, c *client.Client) (struct{}, error) {
-				s, err := c.Status(ctx)
-				if err != nil {
-					return struct{}{}, err
-				}
-				return struct{}{}, proof.Verify(ctx, c, s.AddressPrefix)
-			})
-			if err != nil {
-				return err
-			}
-			return a.print(proof, func(w io.Writer) {
-				a.facts(w, "proof", "holds", "paid", coins(proof.Amount.String())+" coins", "to", proof.To, "memo", proof.Memo, "output", count(proof.Output))
-			})
-		},
-	}
-	cmd.Flags().StringVar(&message, "message", "", "what the proof must be made for")
-	return cmd
 }

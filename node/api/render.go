@@ -22,6 +22,7 @@ func dropsText(d types.Drops) string { return strconv.FormatUint(uint64(d), 10) 
 func (r renderer) status(s Status) Status {
 	g := r.genesis
 	s.Network, s.ChainID, s.AddressPrefix, s.Engine = g.Network, g.ChainID(), g.AddressPrefix, g.Engine+" "+g.Rule
+	s.Created = time.UnixMilli(g.Created).UTC()
 	s.MinFee, s.MinFeeDrops = g.Params.MinFee.String(), dropsText(g.Params.MinFee)
 	s.Reserve, s.ReserveDrops = g.Params.Reserve.String(), dropsText(g.Params.Reserve)
 	s.MaxExpiry = uint64(g.Params.MaxExpiry)

@@ -14,6 +14,7 @@ import (
 type Status struct {
 	Network       string    `json:"network" doc:"the network's name"`
 	ChainID       hash.Hash `json:"chain_id" doc:"hash of the genesis"`
+	Created       time.Time `json:"created" doc:"when the network began, by its genesis"`
 	AddressPrefix string    `json:"address_prefix" doc:"beginning of every address"`
 	Engine        string    `json:"engine" doc:"consensus engine and rule"`
 	Version       string    `json:"version" doc:"of the node's program"`

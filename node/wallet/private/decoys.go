@@ -12,6 +12,7 @@ import (
 	"gonum.org/v1/gonum/stat/distuv"
 
 	"github.com/starlingmesh/starling/crypto/ring"
+	"github.com/starlingmesh/starling/node/api"
 )
 
 const lockEvery = 20 * time.Millisecond
@@ -26,9 +27,7 @@ func decode(text []byte) ([]byte, error) { return base64.StdEncoding.AppendDecod
 const (
 	ageShape = 19.28
 	ageRate  = 1.61
-	// blockSeconds is about how long a block takes.
-	blockSeconds = 1.0
-	tries        = 16
+	tries    = 16
 )
 
 // chooser draws decoys.
@@ -36,15 +35,23 @@ type chooser struct {
 	heights heights // of all outputs
 	ripe    int     // those that may be in a ring come first
 	tip     uint64
+	pace    float64 // seconds a block
 	rand    *rand.Rand
 	age     distuv.Gamma
 }
 
-func newChooser(h heights, tip uint64) *chooser {
+// paceOf is how long a block takes on a network, on average since it began: seconds, in bounds that
+// keep a node's nonsense from mattering.
+func paceOf(s api.Status) float64 {
+	const least, most = 0.02, 600
+	return min(max(s.HeadTime.Sub(s.Created).Seconds()/float64(max(s.Height, 1)), least), most)
+}
+
+func newChooser(h heights, tip uint64, pace float64) *chooser {
 	var seed [32]byte
 	_, _ = crand.Read(seed[:]) // never fails
 	src := rand.NewChaCha8(seed)
-	return &chooser{heights: h, ripe: h.ripe(tip), tip: tip, rand: rand.New(src), age: distuv.Gamma{Alpha: ageShape, Beta: ageRate, Src: src}}
+	return &chooser{heights: h, ripe: h.ripe(tip), tip: tip, pace: pace, rand: rand.New(src), age: distuv.Gamma{Alpha: ageShape, Beta: ageRate, Src: src}}
 }
 
 // ring is an ascending ring with a given output: of as many as are asked for, or of the default size,
@@ -71,7 +78,7 @@ func (c *chooser) ring(real uint64, o Options) ([]uint64, error) {
 // any.
 func (c *chooser) draw() uint64 {
 	for range tries {
-		blocks := math.Exp(c.age.Rand()) / blockSeconds
+		blocks := math.Exp(c.age.Rand()) / c.pace
 		if blocks >= float64(c.tip) {
 			continue
 		}

@@ -79,6 +79,7 @@ type known struct {
 	Coins   []Coin    `json:"coins"`
 	Heights heights   `json:"heights"`
 	From    uint64    `json:"from,omitempty"` // outputs of lower heights were not tried
+	Paid    []Paid    `json:"paid,omitempty"`
 }
 
 // Wallet is an account's confidential side. It has one caller at a time.

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -220,6 +221,74 @@ func TestOutputsOutOfOrderAreRefused(t *testing.T) {
 	require.ErrorContains(t, alice.Scan(t.Context(), backwards{n.node}, nil), "earlier block")
 }
 
+func TestWalletsRememberWhatTheyPaid(t *testing.T) {
+	n := newNet(t)
+	path := filepath.Join(t.TempDir(), "alice")
+	alice, bob := n.open("alice", path), n.wallet("bob")
+	n.shield(alice, 50*coin)
+	n.shield(alice, 50*coin)
+	n.chain.Age(ledger.RingAge)
+	two := []stealth.Payment{pay(bob, 1, 7*coin, "rent"), pay(bob, 1, 7*coin, "rent")} // alike, and yet two
+	_, err := alice.Send(t.Context(), n.node, Options{}, true, two...)
+	require.NoError(t, err)
+	n.chain.Hold()
+	tx, err := alice.Send(t.Context(), n.node, Options{}, false, pay(bob, 2, coin, ""))
+	require.NoError(t, err)
+	require.NoError(t, alice.Close())
+
+	alice = n.open("alice", path)
+	paid := alice.Paid()
+	require.Len(t, paid, 3)
+	require.NotEqual(t, paid[0].Output, paid[1].Output)
+	n.scan(bob)
+	for i, c := range bob.Coins() {
+		require.Equal(t, c.Amount, paid[i].Amount)
+		require.Contains(t, []uint64{paid[0].Output, paid[1].Output}, c.Number)
+		require.Equal(t, c.Height, paid[i].Height)
+	}
+	require.Zero(t, paid[2].Height, "it waits")
+	require.Equal(t, tx.ID, paid[2].Tx)
+	n.chain.Release()
+	n.scan(alice)
+	require.Positive(t, alice.Paid()[2].Height)
+	again := alice.Paid()
+	require.NoError(t, alice.Rescan(0))
+	require.Zero(t, alice.Paid()[0].Height)
+	n.scan(alice)
+	require.Equal(t, again, alice.Paid())
+
+	payment, err := again[0].Payment()
+	require.NoError(t, err)
+	proof, err := alice.Prove(t.Context(), n.node, again[0].Output, payment, "for the judge", apitest.Prefix)
+	require.NoError(t, err)
+	require.NoError(t, proof.Verify(t.Context(), n.node, apitest.Prefix))
+	require.Empty(t, bob.Paid())
+}
+
+func TestRefusedPaymentsAreNotRemembered(t *testing.T) {
+	n := newNet(t)
+	alice := n.wallet("alice")
+	n.shield(alice, 50*coin)
+	n.chain.Age(ledger.RingAge)
+	second := n.wallet("alice")
+	n.scan(second)
+	_, err := alice.Send(t.Context(), n.node, Options{}, true, pay(alice, 1, coin, ""))
+	require.NoError(t, err)
+	_, err = second.Send(t.Context(), stale{n.node, second.known}, Options{}, true, pay(alice, 1, coin, ""))
+	require.ErrorContains(t, err, "spent")
+	require.Empty(t, second.Paid())
+}
+
+// stale is a node that tells nothing new of outputs.
+type stale struct {
+	*client.Client
+	as known
+}
+
+func (s stale) Outputs(_ context.Context, from uint64, _ int) (api.Outputs, error) {
+	return api.Outputs{Height: s.as.Height, Total: s.as.Next, From: from}, nil
+}
+
 func TestOneProcessAtATimeUsesAWallet(t *testing.T) {
 	n := newNet(t)
 	path := filepath.Join(t.TempDir(), "alice")
@@ -266,14 +335,14 @@ func TestAWalletThatSeesDoesNotSpend(t *testing.T) {
 }
 
 func TestTooFewToHideAmong(t *testing.T) {
-	_, err := newChooser(heights{1, 1}, 5).ring(0, Options{})
+	_, err := newChooser(heights{1, 1}, 5, 1).ring(0, Options{})
 	require.ErrorIs(t, err, ErrDecoys)
-	_, err = newChooser(heights{1, 30}, 20).ring(0, Options{})
+	_, err = newChooser(heights{1, 30}, 20, 1).ring(0, Options{})
 	require.ErrorIs(t, err, ErrDecoys, "alone is not hidden")
-	got, err := newChooser(heights{1, 1, 30}, 20).ring(1, Options{})
+	got, err := newChooser(heights{1, 1, 30}, 20, 1).ring(1, Options{})
 	require.NoError(t, err)
 	require.Equal(t, []uint64{0, 1}, got, "the third is too young")
-	_, err = newChooser(heights{1, 1, 30}, 20).ring(1, Options{Ring: 3})
+	_, err = newChooser(heights{1, 1, 30}, 20, 1).ring(1, Options{Ring: 3})
 	require.ErrorIs(t, err, ErrDecoys, "who asks for three does not get two")
 }
 
@@ -288,11 +357,11 @@ func TestRingsAreAscendingAndHoldTheRealOne(t *testing.T) {
 		tip := last + uint64(ledger.RingAge) + rapid.Uint64Range(0, 50).Draw(t, "age")
 		real := rapid.IntRange(0, len(h)-1).Draw(t, "real")
 		size := rapid.IntRange(2, 32).Draw(t, "size")
-		r, err := newChooser(h, tip).ring(uint64(real), Options{Ring: size})
+		r, err := newChooser(h, tip, 1).ring(uint64(real), Options{Ring: size})
 		if size > len(h) {
 			require.ErrorIs(t, err, ErrDecoys)
 			size = min(ring.DefaultSize, len(h))
-			r, err = newChooser(h, tip).ring(uint64(real), Options{})
+			r, err = newChooser(h, tip, 1).ring(uint64(real), Options{})
 		}
 		require.NoError(t, err)
 		require.Len(t, r, size)
@@ -312,18 +381,36 @@ func TestRingsAreAscendingAndHoldTheRealOne(t *testing.T) {
 // Decoys are as old as outputs are when they are spent, of which half are spent after a day and a
 // half; on a chain of three months, with an output every block, a little sooner.
 func TestDecoysAreAsOldAsSpends(t *testing.T) {
-	const day = 86_400
-	h := make(heights, 90*day)
-	for i := range h {
-		h[i] = uint64(i)
+	for _, pace := range []float64{1, 6} { // seconds a block
+		day := 86_400 / pace
+		h := make(heights, int(90*day))
+		for i := range h {
+			h[i] = uint64(i)
+		}
+		c := newChooser(h, uint64(len(h))+uint64(ledger.RingAge), pace)
+		ages := make([]float64, 4000)
+		for i := range ages {
+			ages[i] = float64(c.tip-h[c.draw()]) / day
+		}
+		slices.Sort(ages)
+		require.InDelta(t, 1.1, ages[len(ages)/2], 0.3)
+		require.Less(t, ages[len(ages)/10], 0.4)
+		require.Greater(t, ages[len(ages)*9/10], 6.0)
 	}
-	c := newChooser(h, 90*day+uint64(ledger.RingAge))
-	ages := make([]float64, 4000)
-	for i := range ages {
-		ages[i] = float64(c.tip-h[c.draw()]) / day
+}
+
+func TestThePaceOfANetworkIsMeasured(t *testing.T) {
+	began := time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC)
+	for _, c := range []struct {
+		height uint64
+		after  time.Duration
+		want   float64
+	}{
+		{1000, 2000 * time.Second, 2},
+		{0, 0, 0.02},
+		{1, 1000 * time.Hour, 600},
+		{1000, -time.Hour, 0.02}, // a node's nonsense
+	} {
+		require.InDelta(t, c.want, paceOf(api.Status{Created: began, HeadTime: began.Add(c.after), Height: c.height}), 1e-9)
 	}
-	slices.Sort(ages)
-	require.InDelta(t, 1.1, ages[len(ages)/2], 0.3)
-	require.Less(t, ages[len(ages)/10], 0.4)
-	require.Greater(t, ages[len(ages)*9/10], 6.0)
 }

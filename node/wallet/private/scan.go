@@ -48,7 +48,7 @@ func (w *Wallet) Scan(ctx context.Context, node Node, progress Progress) error {
 			return fmt.Errorf("scan from output %d: %w", w.known.Next, err)
 		}
 		if page.Total < w.known.Next { // the chain lost some: another one, or blocks were taken back
-			w.known = known{Chain: status.ChainID, From: w.known.From}
+			w.known = known{Chain: status.ChainID, From: w.known.From, Paid: unseen(w.known.Paid, 0)}
 			continue
 		}
 		if err := w.take(ctx, page); err != nil {
@@ -79,6 +79,7 @@ func (w *Wallet) Rescan(from uint64) error {
 	first := sort.Search(len(k.Heights), func(i int) bool { return k.Heights[i] >= from })
 	k.Heights, k.Next = k.Heights[:first], uint64(first)
 	k.Coins = slices.DeleteFunc(k.Coins, func(c Coin) bool { return c.Number >= k.Next })
+	k.Paid = unseen(k.Paid, k.Next)
 	return w.save()
 }
 
@@ -132,6 +133,7 @@ func (w *Wallet) take(ctx context.Context, page api.Outputs) error {
 func (w *Wallet) note(number uint64, o *ledger.Sighting, r *stealth.Received) {
 	height := uint64(o.Height)
 	w.known.Heights = append(w.known.Heights, height)
+	w.arrived(number, o)
 	for _, image := range o.Images {
 		for i := range w.known.Coins {
 			if w.known.Coins[i].Image == hex.EncodeToString(image) {

@@ -82,7 +82,7 @@ func (w *Wallet) spend(ctx context.Context, node Node, o Options, wait bool, pay
 	if err != nil {
 		return api.Tx{}, err
 	}
-	inputs, err := w.hide(ctx, node, coins, o)
+	inputs, err := w.hide(ctx, node, coins, o, paceOf(status))
 	if err != nil {
 		return api.Tx{}, err
 	}
@@ -97,6 +97,7 @@ func (w *Wallet) spend(ctx context.Context, node Node, o Options, wait bool, pay
 	if err != nil {
 		return api.Tx{}, err
 	}
+	w.remember(tx, payments)
 	return w.handIn(ctx, node, tx, coins, expiry, wait)
 }
 
@@ -112,6 +113,7 @@ func (w *Wallet) handIn(ctx context.Context, node Node, tx *types.Tx, coins []Co
 		var p *api.Problem
 		if errors.As(err, &p) && p.Code == api.CodeRejected { // nobody has it
 			w.reserve(coins, 0)
+			w.forget(tx)
 			err = errors.Join(err, w.save())
 		}
 		return handed, fmt.Errorf("send transaction %s: %w", tx.ID(), err)
@@ -192,8 +194,8 @@ func like(inputs, members, outputs int) types.Body {
 }
 
 // hide puts coins into rings.
-func (w *Wallet) hide(ctx context.Context, node Node, coins []Coin, o Options) ([]confidential.Input, error) {
-	choose := newChooser(w.known.Heights, w.known.Height)
+func (w *Wallet) hide(ctx context.Context, node Node, coins []Coin, o Options, pace float64) ([]confidential.Input, error) {
+	choose := newChooser(w.known.Heights, w.known.Height, pace)
 	inputs := make([]confidential.Input, len(coins))
 	for i, c := range coins {
 		members, err := choose.ring(c.Number, o)
