@@ -201,7 +201,9 @@ func TestFilesCanRestOnPBKDF2(t *testing.T) {
 
 func TestParamsAreBoundedBeforeAnyWork(t *testing.T) {
 	for _, p := range []Params{
-		{Iterations: MinIterations - 1}, {Iterations: MaxIterations + 1}, {Iterations: MinIterations, Lanes: 1},
+		{Iterations: MinIterations - 1},
+		{Iterations: MaxIterations + 1},
+		{Iterations: MinIterations, Lanes: 1},
 		{},
 		{MemoryKiB: 8, Passes: 1},
 		{MemoryKiB: 8, Lanes: 1},

@@ -104,8 +104,8 @@ func TestAProposalGoesRound(t *testing.T) {
 	require.True(t, p.key.Verify(id[:], tx.Signature))
 
 	// Copies that two signed at the same time are put together.
-	a, b := propose(t, node, p.key, Pay(address(key(t, "bob")), 2_000_000)), (*Proposal)(nil)
-	b, err = ParseProposal(a.Text())
+	a := propose(t, node, p.key, Pay(address(key(t, "bob")), 2_000_000))
+	b, err := ParseProposal(a.Text())
 	require.NoError(t, err)
 	_, err = a.Sign(key(t, "anna"))
 	require.NoError(t, err)
