@@ -135,8 +135,25 @@ func (s *Store) create(ctx context.Context, ref store.Ref, k crdt.Kind, before *
 	}
 }
 
-// write makes items and gives them to the holders.
+// write makes items and gives them to the holders, several times where they have too much to do.
 func (s *Store) write(ctx context.Context, ref store.Ref, make func() ([]*store.Item, error)) error {
+	const tries, pause = 8, 50 * time.Millisecond // 12 s in all, before the last
+	for try := 0; ; try++ {
+		err := s.writeOnce(ctx, ref, make)
+		if !errors.Is(err, store.ErrBusy) || try == tries {
+			return err
+		}
+		later := time.NewTimer(pause << try)
+		select {
+		case <-later.C:
+		case <-ctx.Done():
+			later.Stop()
+			return err
+		}
+	}
+}
+
+func (s *Store) writeOnce(ctx context.Context, ref store.Ref, make func() ([]*store.Item, error)) error {
 	s.mu.Lock()
 	items, err := make()
 	s.mu.Unlock()

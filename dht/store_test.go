@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/ipfs/go-datastore"
@@ -234,4 +235,34 @@ func TestAWriteOfWhichNobodyKnowsIsNotCountedTwice(t *testing.T) {
 	rec, err := s.Record(t.Context(), s.Own("visits"))
 	require.NoError(t, err)
 	require.Equal(t, want, rec.State.Count(nil))
+}
+
+// busy holders have too much to do a few times.
+type busy struct {
+	Holders
+	times, asked int
+}
+
+func (b *busy) Put(ctx context.Context, ref store.Ref, items []*store.Item, want int) (store.Written, error) {
+	if b.asked++; b.asked <= b.times {
+		return store.Written{}, store.ErrBusy
+	}
+	return b.Holders.Put(ctx, ref, items, want)
+}
+
+func TestWritesAreTriedAgainWhereHoldersAreBusy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &busy{Holders: storetest.New("test"), times: 5}
+		s := openStore(b, newKey(t), Options{})
+		require.NoError(t, s.Put(t.Context(), "name", []byte("value")))
+		require.Greater(t, b.asked, 5)
+
+		b.asked, b.times = 0, 1000
+		require.ErrorIs(t, s.Put(t.Context(), "name", []byte("other")), store.ErrBusy, "not for ever")
+		b.asked = 0
+		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		defer cancel()
+		require.ErrorIs(t, s.Put(ctx, "name", []byte("other")), store.ErrBusy)
+		require.Less(t, b.asked, 5)
+	})
 }

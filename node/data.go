@@ -27,7 +27,7 @@ func (n *Node) openData(Keys) error {
 		return err
 	}
 	d, err := driver.New(n.host, driver.Config{
-		Network: n.networkName(), Disk: disk, Member: n.cfg.DHT.Hold, Leave: n.cfg.DHT.Leave,
+		Network: n.networkName(), Disk: disk, Member: n.cfg.DHT.Hold, Leave: n.cfg.DHT.Leave, PeerBytes: n.cfg.DHT.PeerRate,
 		Limits: store.Limits{Bytes: n.cfg.DHT.MaxBytes, OwnerBytes: n.cfg.DHT.OwnerBytes},
 		Core:   store.Config{Rate: n.cfg.DHT.RepairRate},
 		Reach:  func(ctx context.Context, id peer.ID) error { return n.mesh.discovery.FindPeer(ctx, id) },

@@ -113,5 +113,6 @@ func (r Refusal) Err() error {
 // Items lists all that a request carries and that must be verified.
 func (r *Request) Items() []*Item { return append(r.Put, r.Push...) }
 
-// Refuse is the answer to who asked for what must not be.
-func Refuse(err error) *Response { return &Response{Refusal: refusal(err)} }
+// Refuse is the answer to who asked for what must not be. It counts as a holder's: nobody need
+// look for another one.
+func Refuse(err error) *Response { return &Response{Role: Holder, Refusal: refusal(err)} }

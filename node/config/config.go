@@ -61,6 +61,7 @@ type DHT struct {
 	Hold       bool          `koanf:"hold" doc:"take part in the ring and hold records for others; without it the node still reads and writes"`
 	MaxBytes   int64         `koanf:"max_bytes" doc:"most bytes of records that are held"`
 	OwnerBytes int64         `koanf:"owner_bytes" doc:"most of them that one owner may take"`
+	PeerRate   int           `koanf:"peer_bytes_per_second" doc:"most that one peer may write here"`
 	RepairRate int           `koanf:"repair_bytes_per_second" doc:"most that is copied to other holders, when some fail or come"`
 	Leave      time.Duration `koanf:"leave" doc:"when the node stops, hand what it holds over for so long at most, as one should who goes for good; 0: others notice by themselves"`
 }

@@ -31,7 +31,7 @@ func Default() Config {
 			RateLimit:    100,
 		},
 		Turbine:   Turbine{MinBytes: 64 << 10, MaxMemory: 1 << 30},
-		DHT:       DHT{Hold: true, MaxBytes: 4 << 30, OwnerBytes: 256 << 20, RepairRate: 16 << 20},
+		DHT:       DHT{Hold: true, MaxBytes: 4 << 30, OwnerBytes: 256 << 20, PeerRate: 16 << 20, RepairRate: 16 << 20},
 		Mempool:   Mempool{MaxTxs: 50_000, MaxBytes: 64 << 20, TTL: 10 * time.Minute},
 		Consensus: Consensus{Validate: true, LaneAfter: 300 * time.Millisecond, Trusted: []string{}, ViewTimeout: 2 * time.Second, BlockInterval: 20 * time.Millisecond, EmptyBlockInterval: time.Second},
 		Store:     Store{History: 1_000},

@@ -40,6 +40,7 @@ func (c *Config) Validate() error {
 	v.within("turbine.max_memory_bytes", c.Turbine.MaxMemory, 64<<20, 1<<40)
 	v.within("dht.max_bytes", c.DHT.MaxBytes, 1<<20, 1<<40)
 	v.within("dht.owner_bytes", c.DHT.OwnerBytes, 64<<10, c.DHT.MaxBytes)
+	v.within("dht.peer_bytes_per_second", int64(c.DHT.PeerRate), 64<<10, 1<<30)
 	v.within("dht.repair_bytes_per_second", int64(c.DHT.RepairRate), 64<<10, 1<<30)
 	v.check(c.DHT.Leave >= 0 && c.DHT.Leave <= 10*time.Minute, "dht.leave", "%s: want 0 to 10 minutes", c.DHT.Leave)
 	v.within("mempool.max_txs", int64(c.Mempool.MaxTxs), 1, 10_000_000)

@@ -32,6 +32,9 @@ type Config struct {
 	Disk datastore.Batching
 	// Reach connects to a peer by its identity; nil: by the addresses that are known.
 	Reach func(context.Context, peer.ID) error
+	// PeerBytes is how many bytes of items a second one peer may write here, four times as much at once;
+	// 0 is 64 MiB. Copies that holders exchange among each other do not count.
+	PeerBytes int
 	// Member is false for a peer that reads and writes but holds nothing.
 	Member bool
 	// Leave is for how long the end of Run hands over what is held; 0: not at all, others notice.
@@ -47,6 +50,7 @@ type Driver struct {
 	verifier *store.Verifier
 	talk     *rpc.Exchange[*store.Request, *store.Response]
 	damaged  int
+	writes   *p2p.Budgets
 
 	mu   sync.Mutex
 	core *store.Core
@@ -61,6 +65,7 @@ const (
 	maxLetter = 1 << 20
 	scrubbed  = 64 // items that are read each second, to see whether they are whole
 	perSecond = 20_000
+	perPeer   = 2000 // writes a second of one peer
 	timeout   = 3 * time.Second
 )
 
@@ -70,7 +75,7 @@ func New(h *p2p.Host, cfg Config, log *slog.Logger) (*Driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Driver{cfg: cfg, host: h, log: log, verifier: verifier, proto: protocol.ID("/starling/" + cfg.Network + "/dht/1")}
+	d := &Driver{cfg: cfg, host: h, log: log, verifier: verifier, writes: p2p.NewBudgets(perPeer, cfg.PeerBytes), proto: protocol.ID("/starling/" + cfg.Network + "/dht/1")}
 	dsk := disk{cfg.Disk}
 	items, damaged, err := dsk.load(context.Background())
 	if err != nil {
@@ -156,12 +161,25 @@ func (d *Driver) verified(from peer.ID, items []*store.Item) []*store.Item {
 // serve answers a peer.
 func (d *Driver) serve(from peer.ID, req *store.Request) (resp *store.Response) {
 	given := len(req.Put)
+	if given > 0 && !d.affords(from, req.Put) {
+		return store.Refuse(store.ErrBusy)
+	}
 	req.Put, req.Push = d.verified(from, req.Put), d.verified(from, req.Push)
 	if given > 0 && len(req.Put) < given {
 		return store.Refuse(store.ErrForged)
 	}
 	d.do(func(c *store.Core, now time.Time) { resp = c.Serve(now, ring.PeerOf(string(from)), req) })
 	return resp
+}
+
+// affords charges a peer for what it writes. Who writes too fast is told, and is no offender: it
+// may be the node of many users.
+func (d *Driver) affords(from peer.ID, items []*store.Item) bool {
+	size := 0
+	for _, it := range items {
+		size += len(it.Raw())
+	}
+	return d.writes.Take(time.Now(), from, size) == p2p.Within
 }
 
 // Run keeps the core going until ctx ends, and then, if so configured, until what is held was

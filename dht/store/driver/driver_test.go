@@ -50,6 +50,38 @@ func TestStaleWritesAreRefused(t *testing.T) {
 	require.Equal(t, "late", string(value))
 }
 
+func TestAPeerThatWritesTooMuchIsToldToWait(t *testing.T) {
+	var seats []*seat
+	for _, h := range p2ptest.Mesh(t, 3) {
+		cfg := config(memory())
+		cfg.PeerBytes = 1 << 10 // and 4 KiB at once
+		seats = append(seats, start(t, h, cfg))
+	}
+	whole(t, seats)
+	a, b := author(t), author(t)
+	write := func(through int, by *store.Author, name string) error {
+		ref := store.Ref{Owner: by.Owner(), Name: name}
+		items, err := by.Create(time.Now(), ref, store.Spec{Kind: crdt.Register, Work: 8}, nil, store.Write(make([]byte, 1000)))
+		require.NoError(t, err)
+		_, err = seats[through].Put(t.Context(), ref, items, 3)
+		return err
+	}
+	var err error
+	taken := 0
+	for ; err == nil; taken++ {
+		err = write(0, a, fmt.Sprint("name ", taken))
+	}
+	require.ErrorIs(t, err, store.ErrBusy)
+	require.Greater(t, taken, 1)
+	require.Less(t, taken, 10)
+	require.NoError(t, write(1, b, "another's"), "by way of another peer")
+	require.Eventually(t, func() bool { return write(0, a, "later") == nil }, 20*time.Second, 300*time.Millisecond)
+	for i := range taken - 1 {
+		_, err := get(t, seats[2], a.Owner(), fmt.Sprint("name ", i))
+		require.NoError(t, err, "what was taken is there")
+	}
+}
+
 func TestForgedItemsReachNobody(t *testing.T) {
 	seats := network(t, 4)
 	a, b := author(t), author(t)
