@@ -301,6 +301,9 @@ func (b backend) Proof(_ context.Context, a types.Address) (api.ProofRecord, err
 	rec.Height = cert.Height
 	if account != nil {
 		rec.Exists, rec.Balance, rec.Sequence, rec.NextSequence = true, account.Balance, account.Sequence, account.Sequence
+		if rec.Signers, err = ledger.ReadSigners(snapshot, a); err != nil {
+			return api.ProofRecord{}, err
+		}
 	}
 	return rec, nil
 }

@@ -31,6 +31,7 @@ const (
 	StillJailed             Code = 28 // the time is not over
 	BadProof                Code = 29 // the outputs of a shield do not hold what they should
 	SameSigners             Code = 30 // the key signs for the account already
+	BadKey                  Code = 31 // who is to sign has no key that can be one
 )
 
 // Codes without any effect; the same transaction may come again.
@@ -70,6 +71,7 @@ var codeNames = map[Code]string{
 	StillJailed:             "still-jailed",
 	BadProof:                "bad-proof",
 	SameSigners:             "same-signers",
+	BadKey:                  "bad-key",
 	WrongChain:              "wrong-chain",
 	Expired:                 "expired",
 	ExpiryTooFar:            "expiry-too-far",

@@ -16,6 +16,9 @@ type setSigners struct{}
 
 func (setSigners) apply(v *view, tx *types.Tx) Code {
 	key := tx.Body.(*types.SetSigners).Key
+	if _, err := keys.ParsePublicKey(key); err != nil {
+		return BadKey
+	}
 	account, _ := v.account(tx.Sender())
 	if account.signs(tx.Sender(), types.AddressOf(key)) {
 		return SameSigners

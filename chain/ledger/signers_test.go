@@ -104,6 +104,13 @@ func TestSignersThatSignAlreadyCostTheFee(t *testing.T) {
 	require.EqualValues(t, 99_980, n.balance("alice"))
 }
 
+func TestSignersWithoutAPossibleKeyCostTheFee(t *testing.T) {
+	n := newNet(t, map[string]types.Drops{"alice": 100_000})
+	looksLikeOne := append([]byte{byte(keys.Secp256k1)}, bytes.Repeat([]byte{9}, 33)...)
+	require.Equal(t, BadKey, n.code(n.setSigners("alice", looksLikeOne)))
+	require.Equal(t, Applied, n.code(n.pay("alice", "bob", 2000)))
+}
+
 // What a group decides for one of its accounts is nothing to the other.
 func TestAKeyOfTwoAccountsSaysForWhich(t *testing.T) {
 	n := newNet(t, map[string]types.Drops{"alice": 100_000, "bob": 50_000, "carol": 1000})

@@ -106,8 +106,8 @@ func (p *Pool) Select(maxBytes, maxTxs int, choose func(tx *types.Tx, since time
 			maxBytes -= size
 			work += proofs
 		}
-		if c.entry == c.queue.tail {
-			continue
+		if _, changes := c.tx.Body.(*types.SetSigners); c.entry == c.queue.tail || changes {
+			continue // what the former signers sign behind a change has no effect, and pays no fee
 		}
 		if next := c.queue.bySeq[c.tx.Sequence+1]; next != nil {
 			open.push(candidate{next, left, -1})

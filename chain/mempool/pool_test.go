@@ -9,6 +9,7 @@ import (
 	"github.com/starlingmesh/starling/chain/ledger"
 	"github.com/starlingmesh/starling/chain/types"
 	"github.com/starlingmesh/starling/crypto/hash"
+	"github.com/starlingmesh/starling/crypto/keys"
 )
 
 var testGenesis = &types.Genesis{Network: "test", AddressPrefix: "tstar", Params: types.DefaultParams()}
@@ -114,6 +115,25 @@ func TestTransactionsOfFormerSignersLeave(t *testing.T) {
 	require.Equal(t, ids([]*types.Tx{b0}), ids(p.Select(1<<20, 10, none)))
 	require.Equal(t, 1, p.Stats().Txs)
 	require.Equal(t, uint64(1), p.NextSequence(a0.Sender(), 1))
+}
+
+// Whoever changes the signers of an account gets no room for what the former key signed behind it:
+// it would have no effect, and pay nothing.
+func TestNothingFollowsAChangeOfSigners(t *testing.T) {
+	p := poolOn(Config{}, nil)
+	key, err := keys.FromSeed(keys.Ed25519, make([]byte, 32))
+	require.NoError(t, err)
+	a0, a2 := payment(t, 1, 0, 10), payment(t, 1, 2, 10)
+	h := a0.Header
+	h.Sequence = 1
+	change, err := types.SignTx(h, &types.SetSigners{Key: key.Public().Bytes()}, stamp{})
+	require.NoError(t, err)
+	for _, tx := range []*types.Tx{a0, change, a2} {
+		require.NoError(t, p.Add(now, tx))
+	}
+	require.Equal(t, ids([]*types.Tx{a0, change}), ids(p.Select(1<<20, 10, none)))
+	waits := map[hash.Hash]bool{a0.ID(): true, change.ID(): true}
+	require.Empty(t, p.Select(1<<20, 10, skipping(func(id hash.Hash) bool { return waits[id] })), "nor while it waits in a block")
 }
 
 func TestOnlyWhoSignsForAnAccountGetsIntoItsQueue(t *testing.T) {

@@ -32,7 +32,7 @@ func (in *Intake) verify(raws [][]byte, results []Result, worth func(*types.Tx) 
 				continue
 			}
 		}
-		tx, item, err := in.decode(raw)
+		tx, err := in.decode(raw)
 		if err != nil {
 			results[i].Err = err
 			continue
@@ -42,6 +42,10 @@ func (in *Intake) verify(raws [][]byte, results []Result, worth func(*types.Tx) 
 			continue
 		}
 		if _, anonymous := tx.Body.(types.Anonymous); !anonymous {
+			item, err := in.claim(tx)
+			if results[i].Err = err; err != nil {
+				continue
+			}
 			items, places = append(items, item), append(places, i)
 		}
 		fresh = append(fresh, i)
@@ -80,23 +84,25 @@ func (in *Intake) verifyProofs(txs []*types.Tx, results []Result, h types.Height
 	}
 }
 
-func (in *Intake) decode(raw []byte) (*types.Tx, keys.Item, error) {
+func (in *Intake) decode(raw []byte) (*types.Tx, error) {
 	tx, err := types.DecodeTx(raw)
 	if err != nil {
-		return nil, keys.Item{}, err
+		return nil, err
 	}
 	if tx.Chain != in.cfg.Ledger.Chain() {
-		return nil, keys.Item{}, ledger.ErrWrongChain
+		return nil, ledger.ErrWrongChain
 	}
-	if _, anonymous := tx.Body.(types.Anonymous); anonymous {
-		return tx, keys.Item{}, nil
-	}
+	return tx, nil
+}
+
+// claim is what the signature of a transaction says. Parsing its key takes long, for a multi-key.
+func (in *Intake) claim(tx *types.Tx) (keys.Item, error) {
 	key, err := in.keys.Parse(tx.Key)
 	if err != nil {
-		return nil, keys.Item{}, fmt.Errorf("%w: sender's key: %w", types.ErrTx, err)
+		return keys.Item{}, fmt.Errorf("%w: sender's key: %w", types.ErrTx, err)
 	}
 	id := tx.ID()
-	return tx, keys.Item{Key: key, Msg: id[:], Sig: tx.Signature}, nil
+	return keys.Item{Key: key, Msg: id[:], Sig: tx.Signature}, nil
 }
 
 // VerifyBlock decodes and verifies the transactions of a proposed block, on all

@@ -20,9 +20,10 @@ type SetSigners struct {
 // Kind implements [Body].
 func (*SetSigners) Kind() Kind { return KindSetSigners }
 
-// Check implements [Body].
+// Check implements [Body]. Whether the key is one, and not only looks like one, takes longer and is
+// found out when the transaction is executed.
 func (s *SetSigners) Check() error {
-	if _, err := keys.ParsePublicKey(s.Key); err != nil {
+	if err := keys.CheckForm(s.Key); err != nil {
 		return fmt.Errorf("set signers: %w", err)
 	}
 	return nil

@@ -116,6 +116,9 @@ var cures = map[string]string{
 	"too-many-stakers":          "the list of stakes is full; try again in a later epoch",
 	"too-many-unbonding":        "wait until earlier coins arrive; starling stake show tells when",
 	"not-jailed":                "there is nothing to end",
+	"same-signers":              "the account has these signers already",
+	"bad-key":                   "one of the keys cannot be one; starling wallet multi show tells an account's",
+	"not-signer":                "starling wallet multi show NAME tells who signs for the account now",
 	"still-jailed":              "starling stake show tells from which epoch on the jail can be ended",
 }
 

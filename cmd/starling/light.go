@@ -29,6 +29,7 @@ type lightView struct {
 	Sequence     uint64    `json:"sequence"`
 	Height       uint64    `json:"height"`
 	Signers      []string  `json:"signers"`
+	Signer       string    `json:"signed_for_by,omitempty"` // the address of the key that signs for the account, if not its own
 	ChainID      hash.Hash `json:"chain_id"`
 }
 
@@ -148,10 +149,18 @@ func decodeProof(data []byte) ([]byte, error) {
 	return data, nil
 }
 
+// signerOf is the address of the key that signs for a verified account instead of its own, if one does.
+func signerOf(g *types.Genesis, acc light.Verified) string {
+	if acc.Account.Signer == (types.Address{}) {
+		return ""
+	}
+	return acc.Account.Signer.Format(g.AddressPrefix)
+}
+
 func (a *app) printVerified(g *types.Genesis, address string, acc light.Verified) error {
 	v := lightView{
 		Verified: true, Address: address, Exists: acc.Exists, Balance: acc.Account.Balance.String(), BalanceDrops: fmt.Sprint(uint64(acc.Account.Balance)),
-		Sequence: acc.Account.Sequence, Height: uint64(acc.Height), Signers: acc.Signers, ChainID: g.ChainID(),
+		Sequence: acc.Account.Sequence, Height: uint64(acc.Height), Signers: acc.Signers, Signer: signerOf(g, acc), ChainID: g.ChainID(),
 	}
 	return a.print(v, func(w io.Writer) {
 		holds := "no account"
@@ -162,6 +171,7 @@ func (a *app) printVerified(g *types.Genesis, address string, acc light.Verified
 			"verified", a.green(w, "yes")+", by a quorum of the validators of the genesis",
 			"address", address,
 			"holds", holds,
+			"its signer", v.Signer,
 			"at", "block "+count(v.Height),
 			"signed by", strings.Join(v.Signers, ", "),
 			"network", fmt.Sprintf("%s (chain %s)", g.Network, v.ChainID.Short()),

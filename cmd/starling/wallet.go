@@ -247,6 +247,9 @@ func (a *app) drawBalances(w io.Writer, balances []balanceView) {
 		if n := b.NextSequence - b.Sequence; n > 0 {
 			waiting = plural(n, "payment") + " waiting"
 		}
+		if b.Signers != nil {
+			waiting = strings.TrimPrefix(waiting+", other signers", ", ")
+		}
 		rows = append(rows, []any{b.Name, b.Address, coins(b.Balance), waiting})
 	}
 	a.table(w, []string{"account", "address", ">coins", ""}, rows)

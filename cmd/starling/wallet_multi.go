@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -30,14 +31,19 @@ type memberFlags struct {
 }
 
 func (f *memberFlags) bind(cmd *cobra.Command) {
-	cmd.Flags().IntVar(&f.threshold, "threshold", 1, "how many of the members must sign")
+	cmd.Flags().IntVar(&f.threshold, "threshold", 0, "how many of the members must sign; may be left out for one member alone")
 	cmd.Flags().StringArrayVar(&f.members, "member", nil, "public key in hexadecimal, or account of the wallet; once for each of up to 16 members")
 }
 
 // keys reads the members' keys.
 func (f *memberFlags) keys(w *wallet.Wallet) (out []keys.PublicKey, err error) {
-	if len(f.members) == 0 {
+	switch {
+	case len(f.members) == 0:
 		return nil, usage("--member is missing: name each who may sign")
+	case f.threshold == 0 && len(f.members) > 1:
+		return nil, usage("--threshold is missing: how many of the %d members must sign?", len(f.members))
+	case f.threshold == 0:
+		f.threshold = 1
 	}
 	for _, m := range f.members {
 		if raw, err := hex.DecodeString(m); err == nil {
@@ -98,8 +104,9 @@ func newMultiSetCmd(a *app) *cobra.Command {
 		Use:   "set --from NAME --threshold NUMBER --member KEY...",
 		Short: "change who signs for an account; its address stays",
 		Long: `From the next transaction on, the named members sign for the account and its former signers
-do not. One member and a threshold of 1 is a plain key: so a key is replaced, or an account returns to one.
-Nobody asks the new members: name a key that is lost, and so is the account.`,
+do not. One member alone is a plain key: so a key is replaced, or an account returns to one.
+Nobody asks the new members: name a key that is lost, and so is the account. What former signers signed and was
+never decided becomes valid again if they come back before it expires.`,
 		Example: "  starling wallet multi set --from treasury --threshold 2 --member alice --member 01a2… --member 02d4…\n" +
 			"  starling wallet multi set --from alice --member alice2",
 		Args: exactly(),
@@ -112,13 +119,15 @@ Nobody asks the new members: name a key that is lost, and so is the account.`,
 				if err != nil {
 					return nil, err
 				}
-				if len(members) == 1 && m.threshold == 1 {
-					return &types.SetSigners{Key: members[0].Bytes()}, nil
+				key := members[0]
+				if len(members) > 1 {
+					if key, err = keys.NewMulti(m.threshold, members...); err != nil {
+						return nil, &usageError{err}
+					}
+				} else if m.threshold != 1 {
+					return nil, usage("--threshold %d of one member", m.threshold)
 				}
-				key, err := keys.NewMulti(m.threshold, members...)
-				if err != nil {
-					return nil, &usageError{err}
-				}
+				a.remark("from then on %d of %d must sign for %s", m.threshold, len(members), f.from)
 				return &types.SetSigners{Key: key.Bytes()}, nil
 			})
 		},
@@ -128,6 +137,26 @@ Nobody asks the new members: name a key that is lost, and so is the account.`,
 	return cmd
 }
 
+// signersOf asks a node who signs for an account.
+func (a *app) signersOf(cmd *cobra.Command, acc wallet.Account) (keys.PublicKey, error) {
+	c, err := a.client(cmd)
+	if err != nil {
+		return acc.Public, err
+	}
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(cmd.Context(), 2*time.Second)
+	defer cancel()
+	status, err := c.Status(ctx)
+	if err != nil {
+		return acc.Public, err
+	}
+	account, err := c.Balance(ctx, acc.Address().Format(status.AddressPrefix))
+	if err != nil {
+		return acc.Public, err
+	}
+	return wallet.Signers(account, acc.Public)
+}
+
 // signersView is who signs for an account of the wallet, in JSON.
 type signersView struct {
 	accountView
@@ -135,9 +164,18 @@ type signersView struct {
 	Members   []string `json:"members"`
 }
 
-// showAccount shows an account and its members' keys, as the wallet knows them.
+// showAccount shows an account and who signs for it: by the chain, if a node answers soon, else by its
+// own key.
 func (a *app) showAccount(cmd *cobra.Command, acc wallet.Account) error {
-	threshold, members := acc.Public.Members()
+	signers, err := a.signersOf(cmd, acc)
+	switch {
+	case err != nil:
+		a.remark("no node was asked whether other signers were set since: %v", err)
+		signers = acc.Public
+	case signers != acc.Public:
+		a.remark("the signers were changed on the chain: these are the present ones")
+	}
+	threshold, members := signers.Members()
 	v := signersView{viewAccount(acc, a.prefix(cmd)), threshold, nil}
 	for _, m := range members {
 		v.Members = append(v.Members, hex.EncodeToString(m.Bytes()))

@@ -5,12 +5,15 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
-	"os"
+	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/mdp/qrterminal/v3"
 	"github.com/spf13/cobra"
+	rscqr "rsc.io/qr"
 
+	"github.com/starlingmesh/starling/chain/types"
 	"github.com/starlingmesh/starling/crypto/hash"
 	"github.com/starlingmesh/starling/crypto/keys"
 	"github.com/starlingmesh/starling/node/api"
@@ -34,14 +37,20 @@ func (a *app) propose(cmd *cobra.Command, f actFlags, key keys.PublicKey, order 
 // printText prints a text that is to travel, or writes it to a file.
 func (a *app) printText(id hash.Hash, what, text, out string, qr bool) error {
 	view := map[string]any{"id": id, what: text}
+	code := strings.ToUpper(text) // capitals make it a third smaller
+	if qr {
+		if _, err := rscqr.Encode(code, rscqr.L); err != nil {
+			return usage("the %s of %d characters is too long for a QR code; --out writes it to a file", what, len(text))
+		}
+	}
 	if out != "" {
 		if err := writeNew(out, []byte(text+"\n")); err != nil {
 			return err
 		}
 		view["path"] = out
 	}
-	if qr { // capitals make it a third smaller
-		qrterminal.GenerateHalfBlock(strings.ToUpper(text), qrterminal.L, a.stderr)
+	if qr {
+		qrterminal.GenerateHalfBlock(code, qrterminal.L, a.stderr)
 	}
 	return a.print(view, func(w io.Writer) {
 		if out != "" {
@@ -52,17 +61,20 @@ func (a *app) printText(id hash.Hash, what, text, out string, qr bool) error {
 	})
 }
 
+// looksLikeText tells a text from the name of a file: it has a mark and at least the checksum and an
+// identifier.
+var looksLikeText = regexp.MustCompile(`^(?i)[a-z0-9]+1[qpzry9x8gf2tvdw0s3jn54khce6mua7l]{40,}$`)
+
 // readText reads a proposal or signature: a file, standard input, or the text itself.
 func (a *app) readText(arg string) (string, error) {
-	if _, err := os.Stat(arg); arg != "-" && err != nil && strings.Contains(arg, "1") {
-		return strings.TrimSpace(arg), nil
+	if arg = strings.TrimSpace(arg); looksLikeText.MatchString(arg) {
+		return arg, nil
 	}
 	data, err := a.readInput(arg)
 	return strings.TrimSpace(string(data)), err
 }
 
-// readProposal reads a proposal and what was signed for it. It refuses one of another network than
-// the home's.
+// readProposal reads a proposal and what was signed for it.
 func (a *app) readProposal(cmd *cobra.Command, args []string) (*wallet.Proposal, error) {
 	text, err := a.readText(args[0])
 	if err != nil {
@@ -71,9 +83,6 @@ func (a *app) readProposal(cmd *cobra.Command, args []string) (*wallet.Proposal,
 	p, err := wallet.ParseProposal(text)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", args[0], err)
-	}
-	if want := a.expectedChain(cmd); want != (hash.Hash{}) && want != p.Tx().Chain {
-		return nil, fmt.Errorf("%s: %w: its chain is %s, the genesis file's is %s", args[0], wallet.ErrChain, p.Tx().Chain.Short(), want.Short())
 	}
 	for _, arg := range args[1:] {
 		text, err := a.readText(arg)
@@ -90,6 +99,8 @@ func (a *app) readProposal(cmd *cobra.Command, args []string) (*wallet.Proposal,
 // proposalView is a proposal in JSON.
 type proposalView struct {
 	api.Tx
+	ChainID   hash.Hash    `json:"chain_id"`
+	Network   string       `json:"network,omitempty"`
 	Threshold int          `json:"threshold"`
 	Members   []memberView `json:"members"`
 	Complete  bool         `json:"complete"`
@@ -100,9 +111,9 @@ type memberView struct {
 	Signed bool   `json:"signed"`
 }
 
-func viewProposal(p *wallet.Proposal) proposalView {
+func (a *app) viewProposal(cmd *cobra.Command, p *wallet.Proposal) proposalView {
 	threshold, members, signed := p.Members()
-	v := proposalView{Tx: api.DescribeTx(p.Tx(), p.Prefix()), Threshold: threshold, Complete: p.Complete()}
+	v := proposalView{Tx: api.DescribeTx(p.Tx(), p.Prefix()), ChainID: p.Tx().Chain, Network: a.networkOf(cmd, p.Tx().Chain), Threshold: threshold, Complete: p.Complete()}
 	v.SignedBy = nil // nobody has as yet
 	for i, m := range members {
 		v.Members = append(v.Members, memberView{hex.EncodeToString(m.Bytes()), signed[i]})
@@ -110,9 +121,48 @@ func viewProposal(p *wallet.Proposal) proposalView {
 	return v
 }
 
+// homeGenesis is the genesis in the home, nil if there is none.
+func (a *app) homeGenesis(cmd *cobra.Command) *types.Genesis {
+	cfg, _, err := a.loadConfig(cmd)
+	if err != nil {
+		return nil
+	}
+	g, err := types.ReadGenesis(cfg.GenesisPath())
+	if err != nil {
+		return nil
+	}
+	return g
+}
+
+// networkOf is the name of the network of the home, if the chain is its.
+func (a *app) networkOf(cmd *cobra.Command, chain hash.Hash) string {
+	if g := a.homeGenesis(cmd); g != nil && g.ChainID() == chain {
+		return g.Network
+	}
+	return ""
+}
+
+// checkNetwork refuses a proposal of another network than the home's, or than the one that was
+// named: keys are the same on all, so that what looks like a test could spend real coins.
+func (a *app) checkNetwork(cmd *cobra.Command, chain hash.Hash, named string) error {
+	g := a.homeGenesis(cmd)
+	switch {
+	case named != "" && !strings.EqualFold(named, chain.String()):
+		return usage("--chain: the proposal is for the network with the chain id %s", chain)
+	case named == "" && g == nil:
+		return usage("which network is the proposal for? This home has no genesis file to tell: put it there, or say --chain %s if that is the network's chain id (starling status shows it)", chain)
+	case named == "" && g.ChainID() != chain:
+		return fmt.Errorf("%w: the proposal's chain is %s, the genesis file's is %s", wallet.ErrChain, chain.Short(), g.ChainID().Short())
+	}
+	return nil
+}
+
 func (a *app) drawProposal(w io.Writer, v proposalView) {
 	a.drawTx(w, v.Tx)
-	a.facts(w, "expires", "after block "+count(v.Expiry), "must sign", fmt.Sprintf("%d of %d", v.Threshold, len(v.Members)))
+	if v.Kind == types.KindShield.String() {
+		a.remark("whom a shield pays is hidden from who signs it: trust who proposes it")
+	}
+	a.facts(w, "network", v.Network, "chain", v.ChainID, "sequence", v.Sequence, "expires", "after block "+count(v.Expiry), "must sign", fmt.Sprintf("%d of %d", v.Threshold, len(v.Members)))
 	for _, m := range v.Members {
 		state := "not yet"
 		if m.Signed {
@@ -140,14 +190,14 @@ func newMultiShowCmd(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			v := viewProposal(p)
+			v := a.viewProposal(cmd, p)
 			return a.print(v, func(w io.Writer) { a.drawProposal(w, v) })
 		},
 	}
 }
 
 func newMultiSignCmd(a *app) *cobra.Command {
-	var as, out string
+	var as, out, chain string
 	var whole, qr bool
 	cmd := &cobra.Command{
 		Use:   "sign PROPOSAL --as NAME",
@@ -167,8 +217,16 @@ func newMultiSignCmd(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if !a.quiet {
-				a.drawProposal(a.stderr, viewProposal(p)) // read it before the passphrase is typed
+			acc, err := w.Account(as)
+			if err != nil {
+				return err
+			}
+			if _, members, _ := p.Members(); !slices.Contains(members, acc.Public) {
+				return fmt.Errorf("%s: %w", as, wallet.ErrMember)
+			}
+			a.drawProposal(a.stderr, a.viewProposal(cmd, p)) // read it before the passphrase is typed
+			if err := a.checkNetwork(cmd, p.Tx().Chain, chain); err != nil {
+				return err
 			}
 			passphrase, err := a.passphrase(cmd, as, false)
 			if err != nil {
@@ -189,6 +247,7 @@ func newMultiSignCmd(a *app) *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&as, "as", "", "account of the wallet that is a member")
+	cmd.Flags().StringVar(&chain, "chain", "", "chain id of the network that the proposal is for, where the home has no genesis file")
 	cmd.Flags().StringVar(&out, "out", "", "write the signature to this file")
 	cmd.Flags().BoolVar(&whole, "whole", false, "give the proposal with all signatures that it has, for the next member, instead of the signature alone")
 	cmd.Flags().BoolVar(&qr, "qr", false, "draw it as a QR code, too")

@@ -21,6 +21,7 @@ func FuzzParsePublicKey(f *testing.F) {
 			require.True(t, key.IsZero())
 			return
 		}
+		require.NoError(t, CheckForm(b))
 		require.Equal(t, b, key.Bytes())
 		require.False(t, key.Verify([]byte("m"), make([]byte, 65)))
 	})

@@ -220,6 +220,31 @@ func TestMultiKeysInABatchAreJudgedAsAlone(t *testing.T) {
 	})
 }
 
+func TestTheFormOfAKeyIsCheckedWithoutItsPoints(t *testing.T) {
+	key, _ := group(t, 2, 3)
+	for _, good := range append([]PublicKey{key}, seeded(t, P256, 1).Public(), seeded(t, Ed25519, 1).Public(), seeded(t, RSA, 1).Public()) {
+		require.NoError(t, CheckForm(good.Bytes()))
+	}
+	enc := key.Bytes()
+	for _, bad := range [][]byte{nil, {0, 1}, {9}, enc[:len(enc)-1], append(bytes.Clone(enc), 0), enc[3 : 3+10], make([]byte, MaxPublicKeySize+1)} {
+		require.ErrorIs(t, CheckForm(bad), ErrPublicKey)
+	}
+	threshold, members, err := Split(enc)
+	require.NoError(t, err)
+	same, parsed := key.Members()
+	require.Equal(t, same, threshold)
+	for i, m := range parsed {
+		require.Equal(t, m.Bytes(), members[i])
+	}
+	_, _, err = Split(enc[:9])
+	require.ErrorIs(t, err, ErrPublicKey)
+
+	no := slices.Concat([]byte{byte(Secp256k1)}, bytes.Repeat([]byte{9}, 33))
+	require.NoError(t, CheckForm(no), "it looks like one")
+	_, err = ParsePublicKey(no)
+	require.ErrorIs(t, err, ErrPublicKey)
+}
+
 func FuzzVerifyMulti(f *testing.F) {
 	key, private := group(f, 2, 3)
 	msg := []byte("pay")
@@ -228,6 +253,7 @@ func FuzzVerifyMulti(f *testing.F) {
 	f.Add(sig)
 	f.Add([]byte{0, 3})
 	f.Fuzz(func(t *testing.T, s []byte) {
-		require.Equal(t, key.Verify(msg, s), BatchVerify([]Item{{key, msg, s}}) == nil)
+		it := Item{key, msg, s}
+		require.Equal(t, key.Verify(msg, s), BatchVerify([]Item{it, it, it, it}) == nil)
 	})
 }

@@ -193,9 +193,7 @@ func (r renderer) body(v *Tx, body types.Body) {
 		v.To = b.To.Format(r.genesis.AddressPrefix)
 		v.Amount, v.AmountDrops = b.Amount.String(), dropsText(b.Amount)
 	case *types.SetSigners:
-		if key, err := keys.ParsePublicKey(b.Key); err == nil { // Check has seen to it
-			v.Signers = signers(key)
-		}
+		v.Signers = signers(b.Key)
 	case *types.Data:
 		v.Content, v.ContentBytes = hex.EncodeToString(b.Content), len(b.Content)
 	}
@@ -214,15 +212,15 @@ func memo(b []byte) (text, inHex string) {
 	return string(b), ""
 }
 
-// signers describes a key; nil for none.
-func signers(key keys.PublicKey) *Signers {
-	if key.IsZero() {
+// signers describes a typed public key; nil for none.
+func signers(key []byte) *Signers {
+	threshold, members, err := keys.Split(key)
+	if err != nil {
 		return nil
 	}
-	threshold, members := key.Members()
-	s := &Signers{Key: hex.EncodeToString(key.Bytes()), Threshold: threshold}
+	s := &Signers{Key: hex.EncodeToString(key), Threshold: threshold}
 	for _, m := range members {
-		s.Members = append(s.Members, hex.EncodeToString(m.Bytes()))
+		s.Members = append(s.Members, hex.EncodeToString(m))
 	}
 	return s
 }
@@ -232,13 +230,12 @@ func signedBy(tx *types.Tx) *Signers {
 	if multi := len(tx.Key) > 0 && keys.Kind(tx.Key[0]) == keys.Multi; !multi && tx.SignedBy() == tx.Sender() {
 		return nil
 	}
-	key, _ := keys.ParsePublicKey(tx.Key) // what was admitted has one
-	return signers(key)
+	return signers(tx.Key)
 }
 
 func (r renderer) account(a types.Address, rec AccountRecord) Account {
 	return Account{
-		Signers: signers(rec.Signers),
+		Signers: signers(rec.Signers.Bytes()),
 		Address: a.Format(r.genesis.AddressPrefix), Exists: rec.Exists,
 		Balance: rec.Balance.String(), BalanceDrops: dropsText(rec.Balance),
 		Sequence: rec.Sequence, NextSequence: max(rec.Sequence, rec.NextSequence), Height: uint64(rec.Height),

@@ -64,6 +64,9 @@ func (s *Sender) draft(ctx context.Context, status api.Status, key keys.PublicKe
 	if err := s.check(ctx, at, o); err != nil {
 		return h, nil, err
 	}
+	if o.Sequence != 0 && o.Sequence < at.account.Sequence {
+		return h, nil, fmt.Errorf("%w: sequence %d is used, the account is at %d", ErrRefused, o.Sequence, at.account.Sequence)
+	}
 	if o.Expiry != 0 {
 		wait = o.Expiry
 	}

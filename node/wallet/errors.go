@@ -19,5 +19,5 @@ var (
 	// ErrMember means that a signature belongs to another proposal, or to a key that may not sign it.
 	ErrMember = errors.New("not of this proposal")
 	// ErrMulti means that an account is one of several keys, and has no key of its own.
-	ErrMulti = errors.New("the account is signed for by members, each with their own key")
+	ErrMulti = errors.New("the account is signed for by members, each with their own key, and has no private side: see starling wallet multi")
 )

@@ -50,13 +50,17 @@ func (w *Wallet) storeMulti(name string, file []byte) (Account, error) {
 	if err := os.MkdirAll(w.dir, 0o700); err != nil {
 		return Account{}, fmt.Errorf("make wallet folder: %w", err)
 	}
-	out, err := os.OpenFile(w.multiPath(name), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	draft, err := os.CreateTemp(w.dir, "draft")
+	if err == nil {
+		defer os.Remove(draft.Name())
+		_, err = draft.Write(file)
+		err = errors.Join(err, draft.Sync(), draft.Close())
+	}
+	if err == nil { // a link, unlike a rename, leaves what is there
+		err = os.Link(draft.Name(), w.multiPath(name))
+	}
 	if errors.Is(err, fs.ErrExist) {
 		return Account{}, w.taken(name)
-	}
-	if err == nil {
-		_, err = out.Write(file)
-		err = errors.Join(err, out.Sync(), out.Close())
 	}
 	if err != nil {
 		return Account{}, fmt.Errorf("write account %s: %w", name, err)

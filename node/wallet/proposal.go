@@ -83,7 +83,11 @@ func (p *Proposal) Sign(key keys.PrivateKey) (text string, err error) {
 // Add takes up what others signed: a text of [Proposal.Sign], or a copy of the proposal
 // ([Proposal.Text]) with signatures.
 func (p *Proposal) Add(text string) error {
-	if raw, err := ParseText(text, p.prefix+signatureMark); err == nil {
+	if strings.HasPrefix(strings.ToLower(text), p.prefix+signatureMark+"1") {
+		raw, err := ParseText(text, p.prefix+signatureMark)
+		if err != nil {
+			return fmt.Errorf("signature: %w", err)
+		}
 		id := p.tx.ID()
 		rest, ok := bytes.CutPrefix(raw, id[:])
 		if !ok {

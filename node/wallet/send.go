@@ -104,7 +104,7 @@ func (s *Sender) handIn(ctx context.Context, key keys.PrivateKey, o Order) (*typ
 			return nil, api.Tx{}, err
 		}
 		handed, err := s.node.Submit(ctx, tx.Raw(), false)
-		if err != nil && taken(err) && attempt < attempts {
+		if err != nil && taken(err) && o.Sequence == 0 && attempt < attempts {
 			if err := pause(ctx, time.Duration(attempt)*5*time.Millisecond); err != nil {
 				return nil, handed, err
 			}

@@ -79,6 +79,11 @@ func (w *Wallet) Rescan(from uint64) error {
 	first := sort.Search(len(k.Heights), func(i int) bool { return k.Heights[i] >= from })
 	k.Heights, k.Next = k.Heights[:first], uint64(first)
 	k.Coins = slices.DeleteFunc(k.Coins, func(c Coin) bool { return c.Number >= k.Next })
+	for i := range k.Coins {
+		if c := &k.Coins[i]; c.Spent >= from {
+			c.Spent = 0 // if it was, the scan sees it again
+		}
+	}
 	k.Paid = unseen(k.Paid, k.Next)
 	return w.save()
 }
@@ -121,7 +126,10 @@ func (w *Wallet) take(ctx context.Context, page api.Outputs) error {
 	}
 	for i := range seen {
 		if n := len(w.known.Heights); n > 0 && uint64(seen[i].Height) < w.known.Heights[n-1] {
-			return fmt.Errorf("output %d of the node: it is of an earlier block than the one before", w.known.Next)
+			return fmt.Errorf("output %d of the node is of an earlier block than the one before: ask another node, or scan all of the chain again", w.known.Next)
+		}
+		if seen[i].Height > types.Height(page.Height) {
+			return fmt.Errorf("output %d of the node is of block %d, which it has not got yet: ask another node", w.known.Next, seen[i].Height)
 		}
 		w.note(w.known.Next, &seen[i], received[i])
 		w.known.Next++
