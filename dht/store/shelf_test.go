@@ -285,6 +285,36 @@ func TestSignaturesBindNetworkAndContent(t *testing.T) {
 	}
 }
 
+// Who has more signatures than a key of several members asks for could make many items of one.
+func TestRecordsHaveOneSigner(t *testing.T) {
+	a := newAuthor(t)
+	items, err := a.Create(start, Ref{a.Owner(), "name"}, Spec{Kind: crdt.Register}, nil, Write([]byte("x")))
+	require.NoError(t, err)
+	member, err := keys.FromSeed(keys.Ed25519, make([]byte, 32))
+	require.NoError(t, err)
+	multi, err := keys.NewMulti(1, member.Public())
+	require.NoError(t, err)
+	network := NewNetwork("test")
+	wire, err := DecodeItem(items[0].Raw())
+	require.NoError(t, err)
+	sig, err := member.Sign(network.signed(wire))
+	require.NoError(t, err)
+	verifier, err := NewVerifier(network)
+	require.NoError(t, err)
+	for name, c := range map[string]struct {
+		key  keys.PublicKey
+		want error
+	}{"the member itself": {member.Public(), nil}, "a group of one": {multi, ErrForged}} {
+		joined, err := keys.JoinSignatures(c.key, network.signed(wire), map[keys.PublicKey][]byte{member.Public(): sig})
+		require.NoError(t, err)
+		by := *wire
+		by.Signer, by.Sig = c.key.Bytes(), joined
+		it, err := DecodeItem(Reencode(&by))
+		require.NoError(t, err)
+		require.ErrorIs(t, verifier.Verify(it), c.want, name)
+	}
+}
+
 func TestSealedRecordsOpenForTheirReadersAlone(t *testing.T) {
 	s, a, b, c := newShelf(), newAuthor(t), newAuthor(t), newAuthor(t)
 	reader, err := b.Reader()

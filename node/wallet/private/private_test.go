@@ -212,6 +212,22 @@ func (b backwards) Outputs(ctx context.Context, from uint64, limit int) (api.Out
 	return page, err
 }
 
+// hasty is a node that gives outputs of blocks that it does not have.
+type hasty struct{ *client.Client }
+
+func (h hasty) Outputs(ctx context.Context, from uint64, limit int) (api.Outputs, error) {
+	page, err := h.Client.Outputs(ctx, from, limit)
+	page.Height = 0
+	return page, err
+}
+
+func TestOutputsOfTheFutureAreRefused(t *testing.T) {
+	n := newNet(t)
+	alice := n.wallet("alice")
+	n.shield(alice, coin)
+	require.ErrorContains(t, alice.Scan(t.Context(), hasty{n.node}, nil), "has not got yet")
+}
+
 func TestOutputsOutOfOrderAreRefused(t *testing.T) {
 	n := newNet(t)
 	alice := n.wallet("alice")
