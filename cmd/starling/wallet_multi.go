@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -90,7 +91,7 @@ wallet multi show NAME tells a member's public key.`,
 			if err != nil {
 				return err
 			}
-			return a.showAccount(cmd, acc)
+			return a.showSigners(cmd, acc, acc.Public)
 		},
 	}
 	f.bind(cmd)
@@ -137,6 +138,20 @@ never decided becomes valid again if they come back before it expires.`,
 	return cmd
 }
 
+// names are those of the wallet's accounts, by their public keys in hexadecimal.
+func (a *app) names(cmd *cobra.Command) map[string]string {
+	names := map[string]string{}
+	w, err := a.wallet(cmd)
+	if err != nil {
+		return names
+	}
+	accounts, _ := w.List() // names are a convenience here
+	for _, acc := range accounts {
+		names[hex.EncodeToString(acc.Public.Bytes())] = acc.Name
+	}
+	return names
+}
+
 // signersOf asks a node who signs for an account.
 func (a *app) signersOf(cmd *cobra.Command, acc wallet.Account) (keys.PublicKey, error) {
 	c, err := a.client(cmd)
@@ -175,6 +190,10 @@ func (a *app) showAccount(cmd *cobra.Command, acc wallet.Account) error {
 	case signers != acc.Public:
 		a.remark("the signers were changed on the chain: these are the present ones")
 	}
+	return a.showSigners(cmd, acc, signers)
+}
+
+func (a *app) showSigners(cmd *cobra.Command, acc wallet.Account, signers keys.PublicKey) error {
 	threshold, members := signers.Members()
 	v := signersView{viewAccount(acc, a.prefix(cmd)), threshold, nil}
 	for _, m := range members {
@@ -182,8 +201,9 @@ func (a *app) showAccount(cmd *cobra.Command, acc wallet.Account) error {
 	}
 	return a.print(v, func(w io.Writer) {
 		a.facts(w, "account", a.bold(w, v.Name), "address", v.Address, "must sign", fmt.Sprintf("%d of %d", threshold, len(members)), "file", v.Path)
+		names := a.names(cmd)
 		for _, m := range v.Members {
-			fmt.Fprintln(w, m)
+			fmt.Fprintln(w, strings.TrimSpace(m+"  "+names[m]))
 		}
 	})
 }

@@ -108,6 +108,7 @@ type proposalView struct {
 
 type memberView struct {
 	Key    string `json:"key"`
+	Name   string `json:"name,omitempty"` // of the account in this wallet
 	Signed bool   `json:"signed"`
 }
 
@@ -115,8 +116,10 @@ func (a *app) viewProposal(cmd *cobra.Command, p *wallet.Proposal) proposalView 
 	threshold, members, signed := p.Members()
 	v := proposalView{Tx: api.DescribeTx(p.Tx(), p.Prefix()), ChainID: p.Tx().Chain, Network: a.networkOf(cmd, p.Tx().Chain), Threshold: threshold, Complete: p.Complete()}
 	v.SignedBy = nil // nobody has as yet
+	names := a.names(cmd)
 	for i, m := range members {
-		v.Members = append(v.Members, memberView{hex.EncodeToString(m.Bytes()), signed[i]})
+		key := hex.EncodeToString(m.Bytes())
+		v.Members = append(v.Members, memberView{key, names[key], signed[i]})
 	}
 	return v
 }
@@ -168,7 +171,7 @@ func (a *app) drawProposal(w io.Writer, v proposalView) {
 		if m.Signed {
 			state = a.green(w, "signed")
 		}
-		fmt.Fprintf(w, "%s  %s\n", m.Key, state)
+		fmt.Fprintln(w, strings.TrimSpace(m.Key+"  "+state+"  "+m.Name))
 	}
 }
 
