@@ -85,17 +85,14 @@ func (m *Sum) Total() Point {
 // negated point into the bucket of its absolute value, which halves the buckets.
 type buckets struct {
 	width, windows, values int
-	start, count           []int32 // by bucket: window*values + value-1
+	piles                          // by bucket: window*values + value-1
 	refs                   []int32 // places of points, and below 0 the complement of those to be negated
-	points                 []Point // sums of two, and what comes of them
-	lines                  slopes
 }
 
 func newBuckets(width, windows int) *buckets {
 	values := 1 << (width - 1)
 	return &buckets{
-		width: width, windows: windows, values: values,
-		start: make([]int32, windows*values), count: make([]int32, windows*values),
+		width: width, windows: windows, values: values, piles: newPiles(windows * values),
 	}
 }
 
@@ -109,13 +106,7 @@ func (b *buckets) fill(n int, digit func(i, w int) (d int16, place int)) {
 			}
 		}
 	}
-	var total int32
-	for i, n := range b.count {
-		b.start[i] = total
-		total += n
-		b.count[i] = 0
-	}
-	b.refs = make([]int32, total)
+	b.refs = make([]int32, b.place())
 	for w := range b.windows {
 		for i := range n {
 			d, place := digit(i, w)
@@ -158,26 +149,10 @@ func (b *buckets) digits(out []int16, k []uint64) {
 	}
 }
 
-// reduce adds up the points of every bucket, in rounds: each adds neighbours in
-// all buckets, so that a bucket of n points is one point after log2(n) rounds.
+// reduce adds up the points of every bucket.
 func (b *buckets) reduce(points []Point) {
 	b.pair(points)
-	for {
-		b.lines.reset()
-		b.neighbours(func(_, p, q *Point) { b.lines.prepare(p, q) })
-		if len(b.lines.values) == 0 {
-			return
-		}
-		b.lines.invert()
-		b.neighbours(b.lines.add)
-		for i, count := range b.count {
-			if count&1 == 1 {
-				row := b.points[b.start[i] : b.start[i]+count]
-				row[count/2] = row[count-1]
-			}
-			b.count[i] = (count + 1) / 2
-		}
-	}
+	b.level()
 }
 
 // pair is the first round: it reads the points where they are.
@@ -225,17 +200,6 @@ func signed(points []Point, ref int32) Point {
 		p.y.neg(&p.y)
 	}
 	return p
-}
-
-// neighbours calls f for every pair of neighbours in a bucket with the place for
-// their sum.
-func (b *buckets) neighbours(f func(sum, p, q *Point)) {
-	for i, count := range b.count {
-		row := b.points[b.start[i] : b.start[i]+count]
-		for j := 0; j+1 < len(row); j += 2 {
-			f(&row[j/2], &row[j], &row[j+1])
-		}
-	}
 }
 
 // collect returns sum over windows of 2^(width*window) * sum of value*bucket.
