@@ -1,14 +1,16 @@
 package curve
 
+import "slices"
+
 // A prepared point has rows: a scalar's half of 128 bits is cut into as many pieces, and all pieces go
 // through the same few doublings.
 const (
-	rowBits = 16
+	rowBits = 32
 	rows    = 128 / rowBits
 )
 
 // Prepared is a point with all that makes multiplying it fastest, of use for one that is multiplied
-// about ten times or more; see [Combine]. It takes 6 KB.
+// about ten times or more; see [Combiner]. It takes 3 KB.
 type Prepared struct {
 	odd   [rows][1 << (nafWidth - 2)]Point // 1, 3, ... times 2^(rowBits*row) times the point
 	betaX [rows][1 << (nafWidth - 2)]field // x of lambda times these
@@ -16,32 +18,57 @@ type Prepared struct {
 
 // Prepare prepares points. It is for dozens at once, which share their inversions.
 func Prepare(points ...Point) []*Prepared {
-	steps := make([]jacobian, len(points))
-	for i := range points {
-		steps[i].set(&points[i])
+	out := make([]*Prepared, len(points))
+	for i := range out {
+		out[i] = new(Prepared)
 	}
-	all := make([]jacobian, 0, rows*len(points))
-	for range rows {
-		all = append(all, steps...)
-		for i := range steps {
-			for range rowBits {
-				steps[i].double()
-			}
+	PrepareInto(out, points)
+	return out
+}
+
+// PrepareInto is [Prepare] where there is room already.
+func PrepareInto(out []*Prepared, points []Point) {
+	shifted := rowsOf(points)
+	doubled := AddAll(shifted, shifted)
+	lines := newSlopes(len(shifted))
+	entry := func(i, n int) *Point { return &out[i/rows].odd[i%rows][n] }
+	for i, p := range shifted {
+		*entry(i, 0) = p
+	}
+	for n := 1; n < 1<<(nafWidth-2); n++ {
+		lines.reset()
+		for i := range doubled {
+			lines.prepare(entry(i, n-1), &doubled[i])
+		}
+		lines.invert()
+		for i := len(doubled) - 1; i >= 0; i-- {
+			lines.add(entry(i, n), entry(i, n-1), &doubled[i])
 		}
 	}
-	odd := oddMultiples(affines(all))
-	out := make([]*Prepared, len(points))
-	for i := range points {
-		p := new(Prepared)
-		for row := range rows {
-			for n := range odd {
-				p.odd[row][n] = odd[n][row*len(points)+i]
+	for _, p := range out {
+		for row := range p.odd {
+			for n := range p.odd[row] {
 				p.betaX[row][n].mul(&p.odd[row][n].x, &beta)
 			}
 		}
-		out[i] = p
 	}
-	return out
+}
+
+// rowsOf are 2^(rowBits*row) times the points, those of a point side by side.
+func rowsOf(points []Point) []Point {
+	all := make([]jacobian, 0, rows*len(points))
+	for i := range points {
+		var p jacobian
+		p.set(&points[i])
+		all = append(all, p)
+		for range rows - 1 {
+			for range rowBits {
+				p.double()
+			}
+			all = append(all, p)
+		}
+	}
+	return affines(all)
 }
 
 // Combination is a sum to make: Base*G and the terms.
@@ -74,11 +101,18 @@ type part struct {
 // pilesOf is how many piles a combination has: one for each bit of a row, and one for the carry of the last.
 const pilesOf = rowBits + 1
 
+// partsOf is how many parts a term has, and hardly ever more: one digit in 6 is not zero.
+const partsOf = 48
+
 // CombineVarTime returns the combinations. What stands at one bit of the scalars' pieces is added up first,
 // in affine coordinates with one inversion for a round of all combinations, which takes two thirds of the time of
 // adding it to a sum; then each sum is doubled from bit to bit. It is for dozens at once.
 func (c *Combiner) CombineVarTime(all []Combination) []Point {
-	c.parts = c.parts[:0]
+	terms := 0
+	for i := range all {
+		terms += len(all[i].Terms)
+	}
+	c.parts = slices.Grow(c.parts[:0], len(all)*baseWindows+terms*partsOf)
 	for i := range all {
 		c.add(int32(i*pilesOf), &all[i])
 	}
@@ -123,22 +157,13 @@ func (c *Combiner) half(first int32, d *digits, p *Prepared, beta bool) {
 
 // pile puts the parts into n piles.
 func (c *Combiner) pile(n int) {
-	if len(c.piles.start) != n {
-		lines, points := c.piles.lines, c.piles.points
-		c.piles = newPiles(n)
-		c.piles.lines, c.piles.points = lines, points
-	}
 	p := &c.piles
-	clear(p.count)
+	p.reset(n)
 	for i := range c.parts {
 		p.count[c.parts[i].pile]++
 	}
 	total := int(p.place())
-	if cap(p.points) < total {
-		p.points = make([]Point, total)
-		p.lines = newSlopes(total / 2)
-	}
-	p.points = p.points[:total]
+	p.points = slices.Grow(p.points[:0], total+total/8)[:total] // the next time it may be a few more
 	for i := range c.parts {
 		part := &c.parts[i]
 		to := &p.points[p.start[part.pile]+p.count[part.pile]]

@@ -3,6 +3,7 @@ package curve
 import (
 	"encoding/binary"
 	"math/bits"
+	"slices"
 
 	"github.com/consensys/gnark-crypto/ecc/secp256k1/fp"
 )
@@ -254,26 +255,27 @@ func (z *field) inverse(x *field) {
 }
 
 // invertAll replaces elements by their inverses, with one inversion for all (Montgomery's trick:
-// three multiplications for each); 0 stays 0. It uses room for as many elements if that is there,
-// and returns it.
+// three multiplications for each); 0 stays 0. It uses room for one element more if that is there,
+// and returns it. Nothing is copied that was written just before: a processor waits for that.
 func invertAll(all, room []field) []field {
-	room = room[:0]
-	running := field{1}
+	room = slices.Grow(room[:0], len(all)+1)[:len(all)+1]
+	room[0] = field{1}
 	for i := range all {
-		room = append(room, running)
-		if !all[i].isZero() {
-			running.mul(&running, &all[i])
+		if all[i].isZero() {
+			room[i+1] = room[i]
+		} else {
+			room[i+1].mul(&room[i], &all[i])
 		}
 	}
+	running := room[len(all)]
 	running.inverse(&running)
 	for i := len(all) - 1; i >= 0; i-- {
 		if all[i].isZero() {
 			continue
 		}
-		inverse := room[i]
-		inverse.mul(&inverse, &running)
+		room[i].mul(&room[i], &running)
 		running.mul(&running, &all[i])
-		all[i] = inverse
+		all[i] = room[i]
 	}
 	return room
 }

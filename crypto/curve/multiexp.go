@@ -1,5 +1,7 @@
 package curve
 
+import "slices"
+
 // Sum adds up many points times scalars (Pippenger's bucket method). It beats the curve
 // library's own for our sizes in two ways: scalars of 256 bits are split in two halves by the
 // curve's endomorphism, so that they line up with weights of 128 bits; and points are added in
@@ -90,10 +92,9 @@ type buckets struct {
 }
 
 func newBuckets(width, windows int) *buckets {
-	values := 1 << (width - 1)
-	return &buckets{
-		width: width, windows: windows, values: values, piles: newPiles(windows * values),
-	}
+	b := &buckets{width: width, windows: windows, values: 1 << (width - 1)}
+	b.reset(windows * b.values)
+	return b
 }
 
 // fill sorts n points into their buckets by counting: digit gives one's digit in a window, and
@@ -158,35 +159,30 @@ func (b *buckets) reduce(points []Point) {
 // pair is the first round: it reads the points where they are.
 func (b *buckets) pair(points []Point) {
 	b.lines = newSlopes(len(b.refs)/2 + 1)
-	for i, count := range b.count {
-		row := b.refs[b.start[i] : b.start[i]+count]
-		for j := 0; j+1 < len(row); j += 2 {
-			if p, q := &points[place(row[j])], &points[place(row[j+1])]; p.x != q.x { // nearly always
-				b.lines.values = append(b.lines.values, field{})
-				b.lines.values[len(b.lines.values)-1].sub(&q.x, &p.x)
-			} else {
-				p, q := signed(points, row[j]), signed(points, row[j+1])
-				b.lines.prepare(&p, &q)
-			}
-		}
-	}
-	if len(b.lines.values) > 0 {
-		b.lines.invert()
-	}
-	b.points = make([]Point, len(b.refs)/2+len(b.count))
+	b.lines.reset()
 	next := int32(0)
 	for i, count := range b.count {
 		row := b.refs[b.start[i] : b.start[i]+count]
-		b.start[i], b.count[i] = next, (count+1)/2
-		for j := 0; j < len(row); j += 2 {
+		for j := 0; j+1 < len(row); j += 2 {
+			p, q := signed(points, row[j]), signed(points, row[j+1])
+			b.lines.prepare(&p, &q)
+		}
+		next += (count + 1) / 2
+	}
+	b.lines.invert()
+	b.points = make([]Point, next)
+	for i, count := range slices.Backward(b.count) {
+		row := b.refs[b.start[i] : b.start[i]+count]
+		for j := (len(row) - 1) &^ 1; j >= 0; j -= 2 {
+			next--
 			out := &b.points[next]
-			next++
 			*out = signed(points, row[j])
 			if j+1 < len(row) {
 				q := signed(points, row[j+1])
 				b.lines.add(out, out, &q)
 			}
 		}
+		b.start[i], b.count[i] = next, (count+1)/2
 	}
 }
 
@@ -217,11 +213,11 @@ func (b *buckets) collect() Point {
 			return &infinity
 		}
 		for w := range total {
-			b.lines.prepare(&total[w], &running[w])
 			b.lines.prepare(&running[w], next(w))
+			b.lines.prepare(&total[w], &running[w])
 		}
 		b.lines.invert()
-		for w := range total {
+		for w := len(total) - 1; w >= 0; w-- {
 			b.lines.add(&total[w], &total[w], &running[w])
 			b.lines.add(&running[w], &running[w], next(w))
 		}

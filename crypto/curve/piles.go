@@ -1,5 +1,7 @@
 package curve
 
+import "slices"
+
 // piles are points of which each pile is added up by itself, all in step.
 type piles struct {
 	start, count []int32 // of each pile in points
@@ -7,7 +9,11 @@ type piles struct {
 	lines        slopes
 }
 
-func newPiles(n int) piles { return piles{start: make([]int32, n), count: make([]int32, n)} }
+// reset makes n piles of no points.
+func (p *piles) reset(n int) {
+	p.start, p.count = slices.Grow(p.start[:0], n)[:n], slices.Grow(p.count[:0], n)[:n]
+	clear(p.count)
+}
 
 // place makes piles of the sizes counted stand one behind the other, empty, and returns what they will
 // hold together.
@@ -20,33 +26,34 @@ func (p *piles) place() (total int32) {
 	return total
 }
 
-// level adds up every pile, in rounds: each adds neighbours in all piles, so that a pile of n points is
-// one point after log2(n) rounds.
+// level adds up every pile, in rounds: each folds the second half of every pile onto the first, so that a pile
+// of n points is one point after log2(n) rounds.
 func (p *piles) level() {
 	for {
 		p.lines.reset()
-		p.neighbours(func(_, a, b *Point) { p.lines.prepare(a, b) })
-		if len(p.lines.values) == 0 {
+		pairs := false
+		for i, count := range p.count {
+			half, row := p.half(i, count)
+			for j := range int(count) - half {
+				p.lines.prepare(&row[j], &row[half+j])
+				pairs = true
+			}
+		}
+		if !pairs {
 			return
 		}
 		p.lines.invert()
-		p.neighbours(p.lines.add)
-		for i, count := range p.count {
-			if count&1 == 1 {
-				row := p.points[p.start[i] : p.start[i]+count]
-				row[count/2] = row[count-1]
+		for i, count := range slices.Backward(p.count) {
+			half, row := p.half(i, count)
+			for j := int(count) - half - 1; j >= 0; j-- {
+				p.lines.add(&row[j], &row[j], &row[half+j])
 			}
-			p.count[i] = (count + 1) / 2
+			p.count[i] = int32(half)
 		}
 	}
 }
 
-// neighbours calls f for every pair of neighbours in a pile with the place for their sum.
-func (p *piles) neighbours(f func(sum, a, b *Point)) {
-	for i, count := range p.count {
-		row := p.points[p.start[i] : p.start[i]+count]
-		for j := 0; j+1 < len(row); j += 2 {
-			f(&row[j/2], &row[j], &row[j+1])
-		}
-	}
+// half is half of a pile's size, rounded up, and the pile.
+func (p *piles) half(i int, count int32) (half int, pile []Point) {
+	return int(count+1) / 2, p.points[p.start[i] : p.start[i]+count]
 }

@@ -7,7 +7,7 @@ import (
 )
 
 // Prepared is a member with what makes verifying fast where it stands in many rings; see
-// [Prepare]. It takes 18 KB.
+// [Prepare]. It takes 9 KB.
 type Prepared struct {
 	Member
 	key, commitment, base *curve.Prepared
@@ -39,8 +39,12 @@ type Claim struct {
 	Signature *Signature
 }
 
-// VerifyEach returns what [Signature.Verify] does, for each of the claims. The signatures go round their
-// rings in step, so that the sums of all at one place are made at once.
+// inStep is how many signatures go round their rings in step: enough to share inversions, and few enough for
+// a processor's cache.
+const inStep = 16
+
+// VerifyEach returns what [Signature.Verify] does, for each of the claims. Some signatures at a time go round
+// their rings in step, so that their sums at one place are made at once.
 func VerifyEach(claims []Claim) []error {
 	errs := make([]error, len(claims))
 	var walks []*walk
@@ -49,8 +53,12 @@ func VerifyEach(claims []Claim) []error {
 			walks = append(walks, &walk{Claim: &claims[i], at: i})
 		}
 	}
-	begin(walks)
-	goRound(walks)
+	var combiner curve.Combiner
+	once := newOnce(min(len(walks), inStep))
+	for some := range slices.Chunk(walks, inStep) {
+		begin(once, some)
+		goRound(&combiner, slices.Clone(some))
+	}
 	for _, w := range walks {
 		if w.c != w.Signature.First {
 			errs[w.at] = ErrSignature
@@ -84,29 +92,31 @@ type walk struct {
 	c               curve.Scalar
 }
 
-// begin prepares what all places of a ring have in common.
-func begin(walks []*walk) {
-	once := make([]curve.Point, 0, 2*len(walks))
-	for _, w := range walks {
+// newOnce is room for what [begin] prepares for so many walks.
+func newOnce(walks int) []*curve.Prepared {
+	once := make([]*curve.Prepared, 2*walks)
+	for i := range once {
+		once[i] = new(curve.Prepared)
+	}
+	return once
+}
+
+// begin prepares what all places of a ring have in common, in a room for it.
+func begin(once []*curve.Prepared, walks []*walk) {
+	points := make([]curve.Point, 0, 2*len(walks))
+	for i, w := range walks {
 		d := w.Signature.D
 		w.loop.transcript = w.transcript(d)
 		w.muKey, w.muAmount = w.loop.transcript.Challenge("weight of the key"), w.loop.transcript.Challenge("weight of the amount")
 		w.c = w.Signature.First
-		once = append(once, w.Pseudo, w.weighedImage(d, w.muKey, w.muAmount))
+		w.pseudo, w.image = once[2*i], once[2*i+1]
+		points = append(points, w.Pseudo, w.weighedImage(d, w.muKey, w.muAmount))
 	}
-	for i, p := range curve.Prepare(once...) {
-		if w := walks[i/2]; i%2 == 0 {
-			w.pseudo = p
-		} else {
-			w.image = p
-		}
-	}
+	curve.PrepareInto(once[:len(points)], points)
 }
 
-// goRound takes all walks round their rings.
-func goRound(walks []*walk) {
-	walks = slices.Clone(walks)
-	var combiner curve.Combiner
+// goRound takes walks round their rings; it takes those that end out of the slice.
+func goRound(combiner *curve.Combiner, walks []*walk) {
 	for i := 0; ; i++ {
 		walks = slices.DeleteFunc(walks, func(w *walk) bool { return i == len(w.Members) })
 		if len(walks) == 0 {

@@ -75,8 +75,8 @@ func TestSignaturesInStepAreVerifiedAsEachIs(t *testing.T) {
 				walks = append(walks, &walk{Claim: &claims[i], at: i})
 			}
 		}
-		begin(walks)
-		goRound(walks)
+		begin(newOnce(len(walks)), walks)
+		goRound(new(curve.Combiner), slices.Clone(walks))
 		for _, w := range walks {
 			s := spends[w.at]
 			l, _, _ := s.loop(s.sig.D)
