@@ -93,9 +93,8 @@ type Combiner struct {
 // part is a point of a table that goes into a pile.
 type part struct {
 	pile    int32
-	negated bool
-	point   *Point
-	betaX   *field // instead of the point's x, if there is one
+	negated uint32 // 1 or 0
+	x, y    *field
 }
 
 // pilesOf is how many piles a combination has: one for each bit of a row, and one for the carry of the last.
@@ -128,31 +127,31 @@ func (c *Combiner) CombineVarTime(all []Combination) []Point {
 // add takes the parts of a combination, which go into the piles from the first on.
 func (c *Combiner) add(first int32, from *Combination) {
 	baseMultiples(from.Base, func(p *Point, negated bool) {
-		c.parts = append(c.parts, part{first, negated, p, nil})
+		next := part{pile: first, x: &p.x, y: &p.y}
+		if negated {
+			next.negated = 1
+		}
+		c.parts = append(c.parts, next)
 	})
 	for i := range from.Terms {
 		t := &from.Terms[i]
 		k1, neg1, k2, neg2 := split(&t.K.v)
-		low, high := naf(k1, neg1), naf(k2, neg2)
-		c.half(first, &low, t.P, false)
-		c.half(first, &high, t.P, true)
+		c.half(first, k1, neg1, t.P, false)
+		c.half(first, k2, neg2, t.P, true)
 	}
 }
 
 // half takes the parts of a half of a scalar.
-func (c *Combiner) half(first int32, d *digits, p *Prepared, beta bool) {
-	for at, digit := range d.at[:d.len] {
-		if digit == 0 {
-			continue
-		}
+func (c *Combiner) half(first int32, k [2]uint64, negative bool, p *Prepared, beta bool) {
+	eachDigit(k, negative, func(at int, d int8) {
 		row := min(at/rowBits, rows-1)
-		n := max(digit, -digit) / 2
-		next := part{first + int32(at-row*rowBits), digit < 0, &p.odd[row][n], nil}
+		n := max(d, -d) / 2
+		next := part{first + int32(at-row*rowBits), uint32(uint8(d) >> 7), &p.odd[row][n].x, &p.odd[row][n].y}
 		if beta {
-			next.betaX = &p.betaX[row][n]
+			next.x = &p.betaX[row][n]
 		}
 		c.parts = append(c.parts, next)
-	}
+	})
 }
 
 // pile puts the parts into n piles.
@@ -168,13 +167,8 @@ func (c *Combiner) pile(n int) {
 		part := &c.parts[i]
 		to := &p.points[p.start[part.pile]+p.count[part.pile]]
 		p.count[part.pile]++
-		*to = *part.point
-		if part.betaX != nil {
-			to.x = *part.betaX
-		}
-		if part.negated {
-			to.y.neg(&to.y)
-		}
+		to.x = *part.x
+		to.y.negIf(part.y, uint64(part.negated))
 	}
 }
 

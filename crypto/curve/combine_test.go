@@ -48,9 +48,8 @@ func TestPiecesOfScalarsCarry(t *testing.T) {
 		ones = ones.Add(ones)
 	}
 	for _, half := range [][2]uint64{{1<<64 - 1, 1<<64 - 1}, {0, 1<<64 - 1}, {1<<64 - 1, 0}} {
-		d := naf(half, false)
 		c := new(Combiner)
-		c.half(0, &d, prepared, false)
+		c.half(0, half, false, prepared, false)
 		c.pile(pilesOf)
 		c.piles.level()
 		sum := c.sum(0)

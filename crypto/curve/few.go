@@ -134,30 +134,32 @@ type digits struct {
 
 // naf writes a number below 2^128 with digits of nafWidth.
 func naf(k [2]uint64, negative bool) (out digits) {
-	carry := uint64(0)
-	for at := 0; at < 129; {
-		rest := shifted(k, at)
-		if rest+carry == 0 && (at >= 64 || k[1] == 0) {
-			break
-		}
-		if (rest+carry)&1 == 0 { // zeros, or ones that a carry goes on through
-			at += skip(rest, carry, at)
+	eachDigit(k, negative, func(at int, d int8) {
+		out.at[at] = d
+		out.len = at + 1
+	})
+	return out
+}
+
+// eachDigit calls f for the digits that are not zero, the lowest first. What it does next hangs on the number
+// only in the last place, so that a processor need not guess it.
+func eachDigit(k [2]uint64, negative bool, f func(at int, d int8)) {
+	carry, sign := uint64(0), int64(1)
+	if negative {
+		sign = -1
+	}
+	for at := 0; at <= 128; {
+		rest := shifted(k, at) ^ -carry // zeros, or ones that a carry goes on through, become zeros
+		if rest == 0 {
+			at += 64
 			continue
 		}
-		d := int64(carry) + int64(rest&(1<<nafWidth-1))
-		carry = 0
-		if d >= 1<<(nafWidth-1) {
-			d -= 1 << nafWidth
-			carry = 1
-		}
-		if negative {
-			d = -d
-		}
-		out.at[at] = int8(d)
-		out.len = at + 1
+		at += bits.TrailingZeros64(rest)
+		d := shifted(k, at)&(1<<nafWidth-1) + carry
+		carry = d >> (nafWidth - 1)
+		f(at, int8(sign*(int64(d)-int64(carry<<nafWidth))))
 		at += nafWidth
 	}
-	return out
 }
 
 // shifted are the 64 bits of a number from a place on.
@@ -171,14 +173,6 @@ func shifted(k [2]uint64, at int) uint64 {
 		return k[0]
 	}
 	return k[0]>>at | k[1]<<(64-at)
-}
-
-// skip is how many places have no digit.
-func skip(rest, carry uint64, at int) int {
-	if carry == 1 {
-		rest = ^rest
-	}
-	return min(max(bits.TrailingZeros64(rest), 1), 129-at)
 }
 
 const (

@@ -81,12 +81,15 @@ func (z *field) sub(x, y *field) {
 	z[3], _ = bits.Sub64(z[3], 0, c)
 }
 
-func (z *field) neg(x *field) {
-	if x.isZero() {
-		*z = *x
-		return
+func (z *field) neg(x *field) { z.sub(&field{}, x) }
+
+// negIf sets z to -x if which is 1 and to x if it is 0, in the same steps: a processor cannot guess which.
+func (z *field) negIf(x *field, which uint64) {
+	var minus field
+	minus.neg(x)
+	for i := range z {
+		z[i] = x[i] ^ (x[i]^minus[i])&-which
 	}
-	z.sub(&field{}, x)
 }
 
 func (z *field) mul(x, y *field) {
