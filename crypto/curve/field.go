@@ -3,7 +3,6 @@ package curve
 import (
 	"encoding/binary"
 	"math/bits"
-	"slices"
 
 	"github.com/consensys/gnark-crypto/ecc/secp256k1/fp"
 )
@@ -258,27 +257,25 @@ func (z *field) inverse(x *field) {
 }
 
 // invertAll replaces elements by their inverses, with one inversion for all (Montgomery's trick:
-// three multiplications for each); 0 stays 0. It uses room for one element more if that is there,
-// and returns it. Nothing is copied that was written just before: a processor waits for that.
-func invertAll(all, room []field) []field {
-	room = slices.Grow(room[:0], len(all)+1)[:len(all)+1]
-	room[0] = field{1}
+// three multiplications for each); 0 stays 0.
+func invertAll(all []field) {
+	products := make([]field, len(all)+1) // of those before each, and of all
+	products[0] = field{1}
 	for i := range all {
 		if all[i].isZero() {
-			room[i+1] = room[i]
+			products[i+1] = products[i]
 		} else {
-			room[i+1].mul(&room[i], &all[i])
+			products[i+1].mul(&products[i], &all[i])
 		}
 	}
-	running := room[len(all)]
-	running.inverse(&running)
+	var running field
+	running.inverse(&products[len(all)])
 	for i := len(all) - 1; i >= 0; i-- {
 		if all[i].isZero() {
 			continue
 		}
-		room[i].mul(&room[i], &running)
+		products[i].mul(&products[i], &running)
 		running.mul(&running, &all[i])
-		all[i] = room[i]
+		all[i] = products[i]
 	}
-	return room
 }

@@ -150,7 +150,7 @@ func affines(all []jacobian) []Point {
 	for i := range all {
 		inverses[i] = all[i].z
 	}
-	invertAll(inverses, nil)
+	invertAll(inverses)
 	for i := range all {
 		out[i] = all[i].scaled(&inverses[i])
 	}
