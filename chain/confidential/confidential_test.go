@@ -103,6 +103,7 @@ func TestForgedTransfersAreRefused(t *testing.T) {
 	other := c.transfer(berta, 4, to(anna, 7000))
 	theirs := other.Body.(*types.Transfer)
 	require.NoError(t, One(c.state, good, c.height+1))
+	together := []*types.Tx{good}
 	for name, change := range map[string]func(b *types.Transfer){
 		"more comes out":                    func(b *types.Transfer) { b.Outputs[0].Commitment = b.Outputs[0].Commitment.Add(pedersen.H) },
 		"outputs of one, proofs of another": func(b *types.Transfer) { b.Outputs[0].Proof = theirs.Outputs[0].Proof },
@@ -139,7 +140,16 @@ func TestForgedTransfersAreRefused(t *testing.T) {
 		require.Len(t, bad, 1, name)
 		require.Error(t, bad[forged.ID()], name)
 		require.Equal(t, []ledger.Code{ledger.ProofInvalid}, c.run(forged), name)
+		together = append(together, forged)
 	}
+	together = append(together, other)
+	unseen, err := NewVerifier()
+	require.NoError(t, err)
+	bad, err := unseen.Verify(t.Context(), c.state, together, c.height+1)
+	require.NoError(t, err)
+	require.Len(t, bad, len(together)-2, "of a block in which all stand, the first and the last hold")
+	require.NotContains(t, bad, good.ID())
+	require.NotContains(t, bad, other.ID())
 	require.Equal(t, []ledger.Code{ledger.Applied}, c.run(good))
 }
 

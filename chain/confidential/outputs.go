@@ -17,8 +17,8 @@ import (
 
 const (
 	// preparedMembers are kept: an output stands in as many rings as these have members, on
-	// average, most of them soon after it was made. They take 5 KB each.
-	preparedMembers = 1 << 13
+	// average, most of them soon after it was made. They take 9 KB each.
+	preparedMembers = 1 << 12
 	prepareAtOnce   = 32
 )
 

@@ -35,10 +35,13 @@ func MulAllVarTime(k Scalar, points []Point) []Point {
 
 // oddMultiples are 1, 3, 5, ... times the points.
 func oddMultiples(points []Point) (odd [1 << (nafWidth - 2)][]Point) {
-	doubled := AddAll(points, points)
+	lines := newSlopes(len(points))
+	doubled := make([]Point, len(points))
+	lines.addAll(doubled, points, points)
 	odd[0] = points
 	for n := 1; n < len(odd); n++ {
-		odd[n] = AddAll(odd[n-1], doubled)
+		odd[n] = make([]Point, len(points))
+		lines.addAll(odd[n], odd[n-1], doubled)
 	}
 	return odd
 }
@@ -53,7 +56,7 @@ func (s *slopes) addAll(out, p, q []Point) {
 		s.prepare(&p[i], &q[i])
 	}
 	s.invert()
-	for i := range p {
+	for i := len(p) - 1; i >= 0; i-- {
 		s.add(&out[i], &p[i], &q[i])
 	}
 }

@@ -85,11 +85,11 @@ func TestMultiplesAgreeWithTheCurveLibrary(t *testing.T) {
 			sum.Add(&points[i], scalars[i])
 		}
 		require.Equal(t, want, FewVarTime(base, terms...))
-		prepared := make([]Term, len(points))
+		prepared := Combination{Base: base}
 		for i, w := range Prepare(points...) {
-			prepared[i] = Term{K: scalars[i], W: w}
+			prepared.Terms = append(prepared.Terms, Multiple{scalars[i], w})
 		}
-		require.Equal(t, want, FewVarTime(base, prepared...))
+		require.Equal(t, []Point{want}, new(Combiner).CombineVarTime([]Combination{prepared}))
 		one, two := TwoVarTime(base, terms, k, nil)
 		require.Equal(t, want, one)
 		require.Equal(t, byLibrary(k, Generator), two)

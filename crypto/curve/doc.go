@@ -2,7 +2,8 @@
 // points, their sums, one encoding of each, and hashing to points.
 //
 // Look at [Point] and [Scalar]. What is verified is made of [Sum], which adds up many multiples
-// at once; [MulVarTime] and [BaseMulVarTime] make single ones, [Tables] a few of many.
+// at once; [MulVarTime] and [BaseMulVarTime] make single ones, [Tables] a few of many, and
+// [Combiner] many sums of a few.
 //
 // Everything here takes variable time: how long it takes tells something about the numbers.
 // Functions whose numbers may be secret (of a wallet that signs, decrypts or proves) say so with

@@ -13,11 +13,10 @@ func MulVarTime(k Scalar, p Point) Point {
 // BaseMulVarTime returns k*G.
 func BaseMulVarTime(k Scalar) Point { return FewVarTime(k) }
 
-// Term is a multiple of a point, by its table or by what [Prepare] made.
+// Term is a multiple of a point, by its table.
 type Term struct {
 	K Scalar
 	P *Table
-	W *Prepared // instead of P
 }
 
 // FewVarTime returns base*G + the sum of the terms. It is for up to about ten; see [Sum].
@@ -28,11 +27,7 @@ func FewVarTime(base Scalar, terms ...Term) Point {
 
 // TwoVarTime returns two sums as of [FewVarTime], with one inversion for both.
 func TwoVarTime(base1 Scalar, terms1 []Term, base2 Scalar, terms2 []Term) (Point, Point) {
-	both := []jacobian{few(base1, terms1), few(base2, terms2)}
-	if both[0].isInfinity() || both[1].isInfinity() {
-		return both[0].affine(), both[1].affine()
-	}
-	points := affines(both)
+	points := affines([]jacobian{few(base1, terms1), few(base2, terms2)})
 	return points[0], points[1]
 }
 
@@ -62,18 +57,13 @@ func few(base Scalar, terms []Term) (sum jacobian) {
 	return sum
 }
 
-// rows adds those of a term: two of 128 bits, or four of 64.
+// rows adds those of a term.
 func (t *Term) rows(out []row) []row {
-	if t.W == nil && t.P.empty || t.W != nil && t.W.low.empty {
+	if t.P.empty {
 		return out
 	}
 	k1, neg1, k2, neg2 := split(&t.K.v)
-	if t.W == nil {
-		return append(out, row{t.P, naf(k1, neg1), false}, row{t.P, naf(k2, neg2), true})
-	}
-	return append(out,
-		row{t.W.low, naf([2]uint64{k1[0]}, neg1), false}, row{t.W.high, naf([2]uint64{k1[1]}, neg1), false},
-		row{t.W.low, naf([2]uint64{k2[0]}, neg2), true}, row{t.W.high, naf([2]uint64{k2[1]}, neg2), true})
+	return append(out, row{t.P, naf(k1, neg1), false}, row{t.P, naf(k2, neg2), true})
 }
 
 // add adds the multiple that stands at a place of the row.
@@ -136,41 +126,6 @@ func Tables(points ...Point) []*Table {
 	return out
 }
 
-// Prepared is a point with all that makes multiplying it fastest, of use for one that is multiplied
-// several times: a sum of such points takes half of the doublings. It takes 1.6 KB.
-type Prepared struct{ low, high *Table } // of the point, and of 2^64 times it
-
-// Prepare prepares points.
-func Prepare(points ...Point) []*Prepared {
-	high := make([]jacobian, 0, len(points))
-	for i := range points {
-		if points[i].IsInfinity() {
-			continue
-		}
-		var j jacobian
-		j.set(&points[i])
-		for range 64 {
-			j.double()
-		}
-		high = append(high, j)
-	}
-	flat := affines(high)
-	both := append(make([]Point, 0, 2*len(points)), points...)
-	for i := range points {
-		if points[i].IsInfinity() {
-			both = append(both, Point{})
-			continue
-		}
-		both, flat = append(both, flat[0]), flat[1:]
-	}
-	tables := Tables(both...)
-	out := make([]*Prepared, len(points))
-	for i := range out {
-		out[i] = &Prepared{tables[i], tables[len(points)+i]}
-	}
-	return out
-}
-
 // digits is a number in non-adjacent form, the lowest digit first.
 type digits struct {
 	at  [130]int8
@@ -179,30 +134,32 @@ type digits struct {
 
 // naf writes a number below 2^128 with digits of nafWidth.
 func naf(k [2]uint64, negative bool) (out digits) {
-	carry := uint64(0)
-	for at := 0; at < 129; {
-		rest := shifted(k, at)
-		if rest+carry == 0 && (at >= 64 || k[1] == 0) {
-			break
-		}
-		if (rest+carry)&1 == 0 { // zeros, or ones that a carry goes on through
-			at += skip(rest, carry, at)
+	eachDigit(k, negative, func(at int, d int8) {
+		out.at[at] = d
+		out.len = at + 1
+	})
+	return out
+}
+
+// eachDigit calls f for the digits that are not zero, the lowest first. What it does next hangs on the number
+// only in the last place, so that a processor need not guess it.
+func eachDigit(k [2]uint64, negative bool, f func(at int, d int8)) {
+	carry, sign := uint64(0), int64(1)
+	if negative {
+		sign = -1
+	}
+	for at := 0; at <= 128; {
+		rest := shifted(k, at) ^ -carry // zeros, or ones that a carry goes on through, become zeros
+		if rest == 0 {
+			at += 64
 			continue
 		}
-		d := int64(carry) + int64(rest&(1<<nafWidth-1))
-		carry = 0
-		if d >= 1<<(nafWidth-1) {
-			d -= 1 << nafWidth
-			carry = 1
-		}
-		if negative {
-			d = -d
-		}
-		out.at[at] = int8(d)
-		out.len = at + 1
+		at += bits.TrailingZeros64(rest)
+		d := shifted(k, at)&(1<<nafWidth-1) + carry
+		carry = d >> (nafWidth - 1)
+		f(at, int8(sign*(int64(d)-int64(carry<<nafWidth))))
 		at += nafWidth
 	}
-	return out
 }
 
 // shifted are the 64 bits of a number from a place on.
@@ -216,14 +173,6 @@ func shifted(k [2]uint64, at int) uint64 {
 		return k[0]
 	}
 	return k[0]>>at | k[1]<<(64-at)
-}
-
-// skip is how many places have no digit.
-func skip(rest, carry uint64, at int) int {
-	if carry == 1 {
-		rest = ^rest
-	}
-	return min(max(bits.TrailingZeros64(rest), 1), 129-at)
 }
 
 const (
@@ -254,6 +203,17 @@ var baseTable = sync.OnceValue(func() *[baseWindows][1 << (baseWidth - 1)]Point 
 
 // addBase adds k*G.
 func addBase(sum *jacobian, k Scalar) {
+	baseMultiples(k, func(p *Point, negated bool) {
+		if negated {
+			sum.addNegated(&p.x, &p.y)
+		} else {
+			sum.add(&p.x, &p.y)
+		}
+	})
+}
+
+// baseMultiples calls f for the points of the base's table that add up to k*G.
+func baseMultiples(k Scalar, f func(p *Point, negated bool)) {
 	if k.IsZero() {
 		return
 	}
@@ -270,11 +230,8 @@ func addBase(sum *jacobian, k Scalar) {
 			d -= 1 << baseWidth
 			carry = 1
 		}
-		switch {
-		case d > 0:
-			sum.add(&table[w][d-1].x, &table[w][d-1].y)
-		case d < 0:
-			sum.addNegated(&table[w][-d-1].x, &table[w][-d-1].y)
+		if d != 0 {
+			f(&table[w][max(d, -d)-1], d < 0)
 		}
 	}
 }

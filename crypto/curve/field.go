@@ -80,12 +80,15 @@ func (z *field) sub(x, y *field) {
 	z[3], _ = bits.Sub64(z[3], 0, c)
 }
 
-func (z *field) neg(x *field) {
-	if x.isZero() {
-		*z = *x
-		return
+func (z *field) neg(x *field) { z.sub(&field{}, x) }
+
+// negIf sets z to -x if which is 1 and to x if it is 0, in the same steps: a processor cannot guess which.
+func (z *field) negIf(x *field, which uint64) {
+	var minus field
+	minus.neg(x)
+	for i := range z {
+		z[i] = x[i] ^ (x[i]^minus[i])&-which
 	}
-	z.sub(&field{}, x)
 }
 
 func (z *field) mul(x, y *field) {
@@ -254,26 +257,25 @@ func (z *field) inverse(x *field) {
 }
 
 // invertAll replaces elements by their inverses, with one inversion for all (Montgomery's trick:
-// three multiplications for each); 0 stays 0. It uses room for as many elements if that is there,
-// and returns it.
-func invertAll(all, room []field) []field {
-	room = room[:0]
-	running := field{1}
+// three multiplications for each); 0 stays 0.
+func invertAll(all []field) {
+	products := make([]field, len(all)+1) // of those before each, and of all
+	products[0] = field{1}
 	for i := range all {
-		room = append(room, running)
-		if !all[i].isZero() {
-			running.mul(&running, &all[i])
+		if all[i].isZero() {
+			products[i+1] = products[i]
+		} else {
+			products[i+1].mul(&products[i], &all[i])
 		}
 	}
-	running.inverse(&running)
+	var running field
+	running.inverse(&products[len(all)])
 	for i := len(all) - 1; i >= 0; i-- {
 		if all[i].isZero() {
 			continue
 		}
-		inverse := room[i]
-		inverse.mul(&inverse, &running)
+		products[i].mul(&products[i], &running)
 		running.mul(&running, &all[i])
-		all[i] = inverse
+		all[i] = products[i]
 	}
-	return room
 }

@@ -96,7 +96,7 @@ func mapToCurve(all []field) []Point {
 			inverses[i].mul(&d[i], &isoA)
 		}
 	}
-	invertAll(inverses, nil)
+	invertAll(inverses)
 	xs, ys := make([]field, len(all)), make([]field, len(all))
 	for i := range all {
 		x, y := &xs[i], &ys[i]
@@ -139,7 +139,7 @@ func isogeny(xs, ys []field) []Point {
 		xd[i], yd[i] = polynomial(isoXDenominator, &xs[i]), polynomial(isoYDenominator, &xs[i])
 		inverses[i].mul(&xd[i], &yd[i])
 	}
-	invertAll(inverses, nil)
+	invertAll(inverses)
 	for i := range xs {
 		if inverses[i].isZero() {
 			continue // the isogeny's kernel goes to infinity; no message is known to come here

@@ -144,13 +144,13 @@ func (j *jacobian) scaled(inverse *field) (p Point) {
 	return p
 }
 
-// affines converts points that are not infinity, with one inversion for all.
+// affines converts points, with one inversion for all.
 func affines(all []jacobian) []Point {
 	out, inverses := make([]Point, len(all)), make([]field, len(all))
 	for i := range all {
 		inverses[i] = all[i].z
 	}
-	invertAll(inverses, nil)
+	invertAll(inverses)
 	for i := range all {
 		out[i] = all[i].scaled(&inverses[i])
 	}

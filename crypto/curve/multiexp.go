@@ -1,5 +1,7 @@
 package curve
 
+import "slices"
+
 // Sum adds up many points times scalars (Pippenger's bucket method). It beats the curve
 // library's own for our sizes in two ways: scalars of 256 bits are split in two halves by the
 // curve's endomorphism, so that they line up with weights of 128 bits; and points are added in
@@ -85,18 +87,14 @@ func (m *Sum) Total() Point {
 // negated point into the bucket of its absolute value, which halves the buckets.
 type buckets struct {
 	width, windows, values int
-	start, count           []int32 // by bucket: window*values + value-1
+	piles                          // by bucket: window*values + value-1
 	refs                   []int32 // places of points, and below 0 the complement of those to be negated
-	points                 []Point // sums of two, and what comes of them
-	lines                  slopes
 }
 
 func newBuckets(width, windows int) *buckets {
-	values := 1 << (width - 1)
-	return &buckets{
-		width: width, windows: windows, values: values,
-		start: make([]int32, windows*values), count: make([]int32, windows*values),
-	}
+	b := &buckets{width: width, windows: windows, values: 1 << (width - 1)}
+	b.reset(windows * b.values)
+	return b
 }
 
 // fill sorts n points into their buckets by counting: digit gives one's digit in a window, and
@@ -109,13 +107,7 @@ func (b *buckets) fill(n int, digit func(i, w int) (d int16, place int)) {
 			}
 		}
 	}
-	var total int32
-	for i, n := range b.count {
-		b.start[i] = total
-		total += n
-		b.count[i] = 0
-	}
-	b.refs = make([]int32, total)
+	b.refs = make([]int32, b.place())
 	for w := range b.windows {
 		for i := range n {
 			d, place := digit(i, w)
@@ -158,60 +150,39 @@ func (b *buckets) digits(out []int16, k []uint64) {
 	}
 }
 
-// reduce adds up the points of every bucket, in rounds: each adds neighbours in
-// all buckets, so that a bucket of n points is one point after log2(n) rounds.
+// reduce adds up the points of every bucket.
 func (b *buckets) reduce(points []Point) {
 	b.pair(points)
-	for {
-		b.lines.reset()
-		b.neighbours(func(_, p, q *Point) { b.lines.prepare(p, q) })
-		if len(b.lines.values) == 0 {
-			return
-		}
-		b.lines.invert()
-		b.neighbours(b.lines.add)
-		for i, count := range b.count {
-			if count&1 == 1 {
-				row := b.points[b.start[i] : b.start[i]+count]
-				row[count/2] = row[count-1]
-			}
-			b.count[i] = (count + 1) / 2
-		}
-	}
+	b.level()
 }
 
 // pair is the first round: it reads the points where they are.
 func (b *buckets) pair(points []Point) {
 	b.lines = newSlopes(len(b.refs)/2 + 1)
-	for i, count := range b.count {
-		row := b.refs[b.start[i] : b.start[i]+count]
-		for j := 0; j+1 < len(row); j += 2 {
-			if p, q := &points[place(row[j])], &points[place(row[j+1])]; p.x != q.x { // nearly always
-				b.lines.values = append(b.lines.values, field{})
-				b.lines.values[len(b.lines.values)-1].sub(&q.x, &p.x)
-			} else {
-				p, q := signed(points, row[j]), signed(points, row[j+1])
-				b.lines.prepare(&p, &q)
-			}
-		}
-	}
-	if len(b.lines.values) > 0 {
-		b.lines.invert()
-	}
-	b.points = make([]Point, len(b.refs)/2+len(b.count))
+	b.lines.reset()
 	next := int32(0)
 	for i, count := range b.count {
 		row := b.refs[b.start[i] : b.start[i]+count]
-		b.start[i], b.count[i] = next, (count+1)/2
-		for j := 0; j < len(row); j += 2 {
+		for j := 0; j+1 < len(row); j += 2 {
+			p, q := signed(points, row[j]), signed(points, row[j+1])
+			b.lines.prepare(&p, &q)
+		}
+		next += (count + 1) / 2
+	}
+	b.lines.invert()
+	b.points = make([]Point, next)
+	for i, count := range slices.Backward(b.count) {
+		row := b.refs[b.start[i] : b.start[i]+count]
+		for j := (len(row) - 1) &^ 1; j >= 0; j -= 2 {
+			next--
 			out := &b.points[next]
-			next++
 			*out = signed(points, row[j])
 			if j+1 < len(row) {
 				q := signed(points, row[j+1])
 				b.lines.add(out, out, &q)
 			}
 		}
+		b.start[i], b.count[i] = next, (count+1)/2
 	}
 }
 
@@ -225,17 +196,6 @@ func signed(points []Point, ref int32) Point {
 		p.y.neg(&p.y)
 	}
 	return p
-}
-
-// neighbours calls f for every pair of neighbours in a bucket with the place for
-// their sum.
-func (b *buckets) neighbours(f func(sum, p, q *Point)) {
-	for i, count := range b.count {
-		row := b.points[b.start[i] : b.start[i]+count]
-		for j := 0; j+1 < len(row); j += 2 {
-			f(&row[j/2], &row[j], &row[j+1])
-		}
-	}
 }
 
 // collect returns sum over windows of 2^(width*window) * sum of value*bucket.
@@ -253,11 +213,11 @@ func (b *buckets) collect() Point {
 			return &infinity
 		}
 		for w := range total {
-			b.lines.prepare(&total[w], &running[w])
 			b.lines.prepare(&running[w], next(w))
+			b.lines.prepare(&total[w], &running[w])
 		}
 		b.lines.invert()
-		for w := range total {
+		for w := len(total) - 1; w >= 0; w-- {
 			b.lines.add(&total[w], &total[w], &running[w])
 			b.lines.add(&running[w], &running[w], next(w))
 		}

@@ -113,62 +113,6 @@ func (s *Signature) Verify(in Statement) error {
 	return nil
 }
 
-// Prepared is a member with what makes verifying fast where it stands in many rings; see
-// [Prepare]. It takes 5 KB.
-type Prepared struct {
-	Member
-	key, commitment, base *curve.Prepared
-}
-
-// Prepare prepares members.
-func Prepare(members ...Member) []*Prepared {
-	keys := make([]curve.Point, len(members))
-	for i, m := range members {
-		keys[i] = m.Key
-	}
-	points := append(keys, allBases(keys)...)
-	for _, m := range members {
-		points = append(points, m.Commitment)
-	}
-	all := curve.Prepare(points...)
-	out := make([]*Prepared, len(members))
-	for i, m := range members {
-		out[i] = &Prepared{m, all[i], all[2*len(members)+i], all[len(members)+i]}
-	}
-	return out
-}
-
-// VerifyPrepared is [Signature.Verify] with the ring's members prepared, in the same order. The
-// statement's ring is not looked at.
-func (s *Signature) VerifyPrepared(in Statement, members []*Prepared) error {
-	in.Ring = make([]Member, len(members))
-	for i, m := range members {
-		in.Ring[i] = m.Member
-	}
-	if err := in.check(); err != nil {
-		return err
-	}
-	if s.D.IsInfinity() || len(s.Responses) != len(in.Ring) {
-		return ErrSignature
-	}
-	t := in.transcript(s.D)
-	muKey, muAmount := t.Challenge("weight of the key"), t.Challenge("weight of the amount")
-	once := curve.Prepare(in.Pseudo, in.weighedImage(s.D, muKey, muAmount))
-	c := s.First
-	l := loop{transcript: t}
-	for i, response := range s.Responses {
-		m, amount := members[i], c.Mul(muAmount)
-		left, right := curve.TwoVarTime(
-			response, []curve.Term{{K: c.Mul(muKey), W: m.key}, {K: amount, W: m.commitment}, {K: amount.Neg(), W: once[0]}},
-			curve.Scalar{}, []curve.Term{{K: response, W: m.base}, {K: c, W: once[1]}})
-		c = l.challenge(left, right)
-	}
-	if c != s.First {
-		return ErrSignature
-	}
-	return nil
-}
-
 func (in *Statement) keys() []curve.Point {
 	keys := make([]curve.Point, len(in.Ring))
 	for i, m := range in.Ring {

@@ -17,7 +17,8 @@
 //     can be traded for the other.
 //
 // Rings have [MinSize] to [MaxSize] members. Verifying costs two sums of a few multiples a member,
-// which cannot be shared between signatures: each challenge is the hash of the one before.
+// which cannot be shared between signatures: each challenge is the hash of the one before. Several signatures
+// go round in step, though ([VerifyEach]), and then what the sums of all need is made at once.
 //
 // The package imports nothing of the project but crypto/curve, crypto/hash and
 // crypto/transcript. It takes variable time; see crypto/curve. Everything is safe for concurrent

@@ -3,7 +3,6 @@ package ring
 import (
 	"bytes"
 	"crypto/rand"
-	"fmt"
 	"slices"
 	"testing"
 
@@ -132,8 +131,9 @@ func TestNothingSignedCanBeChanged(t *testing.T) {
 			in.Ring[i], want = in.Ring[(i+1)%3], ErrRing
 		}
 		require.ErrorIs(t, sig.Verify(in), want)
-		require.ErrorIs(t, sig.VerifyPrepared(in, Prepare(in.Ring...)), want)
-		require.NoError(t, s.sig.VerifyPrepared(s.Statement, Prepare(s.Ring...)))
+		errs := VerifyEach([]Claim{{in, Prepare(in.Ring...), &sig}, {s.Statement, Prepare(s.Ring...), s.sig}})
+		require.ErrorIs(t, errs[0], want)
+		require.NoError(t, errs[1])
 	})
 }
 
@@ -309,45 +309,4 @@ func FuzzParse(f *testing.F) {
 			_ = sig.Verify(s.Statement)
 		}
 	})
-}
-
-func benchmarkSpend(n int) spend {
-	return rapid.Custom(func(t *rapid.T) spend { return drawSpend(t, n) }).Example(5)
-}
-
-func BenchmarkSign(b *testing.B) {
-	s := benchmarkSpend(DefaultSize)
-	for b.Loop() {
-		s.sign(b)
-	}
-}
-
-func BenchmarkVerifyPrepared(b *testing.B) {
-	s := benchmarkSpend(DefaultSize)
-	members := Prepare(s.Ring...)
-	b.Run("verify", func(b *testing.B) {
-		for b.Loop() {
-			if s.sig.VerifyPrepared(s.Statement, members) != nil {
-				b.Fatal("refused")
-			}
-		}
-	})
-	b.Run("prepare", func(b *testing.B) {
-		for b.Loop() {
-			Prepare(s.Ring...)
-		}
-	})
-}
-
-func BenchmarkVerify(b *testing.B) {
-	for _, n := range []int{2, DefaultSize, MaxSize} {
-		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			s := benchmarkSpend(n)
-			for b.Loop() {
-				if s.sig.Verify(s.Statement) != nil {
-					b.Fatal("refused")
-				}
-			}
-		})
-	}
 }
