@@ -41,7 +41,7 @@ type Claim struct {
 
 // inStep is how many signatures go round their rings in step: enough to share inversions, and few enough for
 // a processor's cache.
-const inStep = 16
+const inStep = 8
 
 // VerifyEach returns what [Signature.Verify] does, for each of the claims. Some signatures at a time go round
 // their rings in step, so that their sums at one place are made at once.
