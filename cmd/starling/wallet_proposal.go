@@ -75,7 +75,7 @@ func (a *app) readText(arg string) (string, error) {
 }
 
 // readProposal reads a proposal and what was signed for it.
-func (a *app) readProposal(cmd *cobra.Command, args []string) (*wallet.Proposal, error) {
+func (a *app) readProposal(args []string) (*wallet.Proposal, error) {
 	text, err := a.readText(args[0])
 	if err != nil {
 		return nil, err
@@ -189,7 +189,7 @@ func newMultiShowCmd(a *app) *cobra.Command {
 			if acc, err := w.Account(args[0]); err == nil && len(args) == 1 {
 				return a.showAccount(cmd, acc)
 			}
-			p, err := a.readProposal(cmd, args)
+			p, err := a.readProposal(args)
 			if err != nil {
 				return err
 			}
@@ -216,7 +216,7 @@ func newMultiSignCmd(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			p, err := a.readProposal(cmd, args)
+			p, err := a.readProposal(args)
 			if err != nil {
 				return err
 			}
@@ -267,7 +267,7 @@ func newMultiSendCmd(a *app) *cobra.Command {
 		Example: "  starling wallet multi send pay.txt alice.sig bob.sig\n  starling wallet multi send tstm1… tsts1… tsts1…",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			p, err := a.readProposal(cmd, args)
+			p, err := a.readProposal(args)
 			if err != nil {
 				return err
 			}
