@@ -11,6 +11,7 @@ import (
 
 	"github.com/starlingmesh/starling/chain/types"
 	"github.com/starlingmesh/starling/crypto/hash"
+	"github.com/starlingmesh/starling/crypto/keys"
 	"github.com/starlingmesh/starling/crypto/stealth"
 	"github.com/starlingmesh/starling/node/api"
 	"github.com/starlingmesh/starling/node/api/client"
@@ -24,7 +25,7 @@ func (a *app) privately(cmd *cobra.Command, name string, call func(context.Conte
 	if err != nil {
 		return err
 	}
-	acc, err := w.Account(name)
+	acc, err := privateAccount(w, name)
 	if err != nil {
 		return err
 	}
@@ -35,13 +36,22 @@ func (a *app) privately(cmd *cobra.Command, name string, call func(context.Conte
 	return a.privatelyWith(cmd, w, acc, passphrase, call)
 }
 
+// privateAccount is an account that has keys for private payments: one of several members has none.
+func privateAccount(w *wallet.Wallet, name string) (wallet.Account, error) {
+	acc, err := w.Account(name)
+	if err == nil && acc.Public.Kind() == keys.Multi {
+		err = fmt.Errorf("account %s: %w", name, wallet.ErrMulti)
+	}
+	return acc, err
+}
+
 // privatelyWith is privately with a passphrase that was asked for.
 func (a *app) privatelyWith(cmd *cobra.Command, w *wallet.Wallet, acc wallet.Account, passphrase []byte, call func(context.Context, *private.Wallet, *client.Client, wallet.Account, api.Status) error) error {
-	keys, proofs, err := w.Private(acc.Name, passphrase)
+	secret, proofs, err := w.Private(acc.Name, passphrase)
 	if err != nil {
 		return err
 	}
-	return a.openPrivate(cmd, acc.CoinsFile(), keys.ViewKeys, keys, proofs, func(ctx context.Context, p *private.Wallet, c *client.Client, s api.Status) error {
+	return a.openPrivate(cmd, acc.CoinsFile(), secret.ViewKeys, secret, proofs, func(ctx context.Context, p *private.Wallet, c *client.Client, s api.Status) error {
 		return call(ctx, p, c, acc, s)
 	})
 }
@@ -144,7 +154,7 @@ func (a *app) shield(cmd *cobra.Command, f actFlags, amount types.Drops) error {
 	if err != nil {
 		return err
 	}
-	acc, err := w.Account(f.from)
+	acc, err := privateAccount(w, f.from)
 	if err != nil {
 		return err
 	}

@@ -193,7 +193,7 @@ func (p *Proposal) Signed() (*types.Tx, error) {
 	id := p.tx.ID()
 	sig, err := keys.JoinSignatures(p.key, id[:], p.signatures)
 	if err != nil {
-		return nil, fmt.Errorf("transaction %s: %w", id.Short(), err)
+		return nil, fmt.Errorf("transaction %s: %w are there (`starling wallet multi show` tells whose are missing)", id.Short(), err)
 	}
 	return types.Seal(p.payload, sig)
 }
