@@ -153,18 +153,20 @@ func TestMultiSignaturesHaveOneForm(t *testing.T) {
 	first, second, third := all[private[0].Public()], all[private[1].Public()], all[private[2].Public()]
 	require.Equal(t, slices.Concat([]byte{0, 3}, first, second), sig)
 	for name, bad := range map[string][]byte{
-		"one more than needed":       slices.Concat([]byte{0, 7}, first, second, third),
-		"one less":                   slices.Concat([]byte{0, 1}, first),
-		"one of them twice":          slices.Concat([]byte{0, 3}, first, first),
-		"in another order":           slices.Concat([]byte{0, 3}, second, first),
-		"of others than it says":     slices.Concat([]byte{0, 5}, first, second),
-		"of a member that is not":    slices.Concat([]byte{0, 9}, first, second),
-		"something follows":          append(bytes.Clone(sig), 0),
-		"nothing":                    nil,
-		"no signature":               {0, 3},
-		"one byte of the map":        {0},
-		"a single key's":             first,
-		"high half of the map is on": slices.Concat([]byte{1, 3}, first, second),
+		"one more than needed":        slices.Concat([]byte{0, 7}, first, second, third),
+		"one less":                    slices.Concat([]byte{0, 1}, first),
+		"one of them twice":           slices.Concat([]byte{0, 3}, first, first),
+		"in another order":            slices.Concat([]byte{0, 3}, second, first),
+		"of others than it says":      slices.Concat([]byte{0, 5}, first, second),
+		"of a member that is not":     slices.Concat([]byte{0, 9}, first, second),
+		"one, beside a bit of nobody": slices.Concat([]byte{0, 9}, first),
+		"one, beside the highest bit": slices.Concat([]byte{0x80, 1}, first),
+		"something follows":           append(bytes.Clone(sig), 0),
+		"nothing":                     nil,
+		"no signature":                {0, 3},
+		"one byte of the map":         {0},
+		"a single key's":              first,
+		"high half of the map is on":  slices.Concat([]byte{1, 3}, first, second),
 	} {
 		t.Run(name, func(t *testing.T) {
 			require.False(t, key.Verify(msg, bad))
