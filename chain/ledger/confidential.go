@@ -43,7 +43,7 @@ func (o *Output) Stealth() (stealth.Output, stealth.Place) {
 }
 
 // Sighting is of an output what a wallet needs that looks for its own. Of its three
-// points it decodes one.
+// points none is decoded.
 type Sighting struct {
 	stealth.Candidate
 	Height types.Height
@@ -65,9 +65,12 @@ func DecodeSighting(raw []byte) (s Sighting, err error) {
 	if err = r.Done(); err == nil && (len(context) != hash.Size || number > math.MaxUint32) {
 		err = ErrEncoding
 	}
+	if err == nil && len(ephemeral) != curve.PointSize {
+		err = ErrEncoding
+	}
 	if err == nil {
 		s.Place = stealth.Place{Context: hash.Hash(context), Number: uint32(number)}
-		s.Ephemeral, err = curve.ParsePoint(ephemeral)
+		s.Ephemeral = [curve.PointSize]byte(ephemeral)
 	}
 	if err != nil {
 		return Sighting{}, fmt.Errorf("output: %w: %w", ErrEncoding, err)

@@ -35,7 +35,7 @@ func FuzzDecodeOutput(f *testing.F) {
 		s, err := DecodeSighting(raw)
 		require.NoError(t, err)
 		out, at := o.Stealth()
-		require.Equal(t, stealth.Candidate{Place: at, Ephemeral: out.Ephemeral, Tag: out.Tag}, s.Candidate)
+		require.Equal(t, stealth.Candidate{Place: at, Ephemeral: out.Ephemeral.Bytes(), Tag: out.Tag}, s.Candidate)
 		require.Equal(t, o.Height, s.Height)
 		require.Len(t, s.Images, len(o.Images))
 		for i, image := range o.Images {

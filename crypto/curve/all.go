@@ -1,21 +1,55 @@
 package curve
 
-// MulAllVarTime returns k*p for many points and one scalar. The points go in step and in affine
-// coordinates, with one inversion for each step of all: from some dozens on that takes less than [MulVarTime]
-// for each.
-func MulAllVarTime(k Scalar, points []Point) []Point {
+// MulXAllVarTime returns the x coordinates, big-endian, of k*p for many encoded points p and one scalar; k is not
+// zero. It looks at the points' x coordinates alone, which spares it the square roots: whether there is such a
+// point at all is not seen. What cannot be an x coordinate gives zeros, which no point has; what is none gives
+// something.
+//
+// With u = +-y, so that d = u^2 = x^3 + 7 is known without it, (x, y) -> (u^2*x, u^3*y) takes our curve to
+// y^2 = x^3 + 7*u^6, and the point or its negative to (d*x, d^2). No formula that is used here knows the curve's
+// constant, so the multiples there are right, and their x coordinates are d times ours.
+//
+// The points go in step and in affine coordinates, with one inversion for each step of all: from some dozens on
+// that takes less than [MulVarTime] for each.
+func MulXAllVarTime(k Scalar, encoded [][PointSize]byte) [][32]byte {
+	points, scale := make([]Point, len(encoded)), make([]field, len(encoded))
+	for i := range encoded {
+		var x, d field
+		if !x.setBytes(encoded[i][1:]) {
+			continue // infinity stays infinity
+		}
+		d.square(&x)
+		d.mul(&d, &x)
+		d.add(&d, &field{7})
+		points[i].x.mul(&x, &d)
+		points[i].y.square(&d)
+		scale[i] = d
+	}
+	multiples := mulAll(k, points)
+	invertAll(scale)
+	out := make([][32]byte, len(encoded))
+	for i := range multiples {
+		if p := &multiples[i]; !p.IsInfinity() {
+			p.x.mul(&p.x, &scale[i])
+			out[i] = p.x.bytes()
+		}
+	}
+	return out
+}
+
+// mulAll returns k*p for points, each of which may be on a curve of its own, y^2 = x^3 + b.
+func mulAll(k Scalar, points []Point) []Point {
 	k1, neg1, k2, neg2 := split(&k.v)
 	d1, d2 := naf(k1, neg1), naf(k2, neg2)
 	odd := oddMultiples(points)
-	sums := make([]Point, len(points))
+	sums, terms := make([]Point, len(points)), make([]Point, len(points))
 	lines := newSlopes(len(points))
 	add := func(d int8, lambda bool) {
 		if d == 0 {
 			return
 		}
-		terms := make([]Point, len(points))
-		for i := range points {
-			terms[i] = odd[max(d, -d)/2][i]
+		copy(terms, odd[max(d, -d)/2])
+		for i := range terms {
 			if lambda {
 				terms[i].x.mul(&terms[i].x, &beta)
 			}

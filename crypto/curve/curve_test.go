@@ -75,7 +75,7 @@ func TestMultiplesAgreeWithTheCurveLibrary(t *testing.T) {
 		}
 		sum := NewSum(len(points) + 1)
 		sum.Add(&Generator, base)
-		for i, p := range MulAllVarTime(k, points) {
+		for i, p := range mulAll(k, points) {
 			require.Equal(t, byLibrary(k, points[i]), p)
 		}
 		terms := make([]Term, len(points))
@@ -95,6 +95,44 @@ func TestMultiplesAgreeWithTheCurveLibrary(t *testing.T) {
 		require.Equal(t, byLibrary(k, Generator), two)
 		require.Equal(t, want, sum.Total())
 	})
+}
+
+// Without y, a multiple's x is the same; what is no x coordinate of a point does no harm.
+func TestMultiplesByTheXCoordinateAlone(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		k := drawScalar(rt, "k")
+		if k.IsZero() {
+			k = ScalarOf(1)
+		}
+		var encoded [][PointSize]byte
+		var want []Point
+		for range rapid.IntRange(0, 5).Draw(rt, "points") {
+			if rapid.IntRange(0, 3).Draw(rt, "nonsense") == 0 {
+				raw := [PointSize]byte(rapid.SliceOfN(rapid.SampledFrom([]byte{0, 1, 2, 0xff}), PointSize, PointSize).Draw(rt, "bytes"))
+				encoded, want = append(encoded, raw), append(want, Point{})
+				continue
+			}
+			p := drawPoint(rt, "point")
+			encoded, want = append(encoded, p.Bytes()), append(want, p)
+		}
+		got := MulXAllVarTime(k, encoded)
+		require.Len(rt, got, len(encoded))
+		for i := range want {
+			if !want[i].IsInfinity() {
+				require.Equal(rt, byLibrary(k, want[i]).X(), got[i])
+			}
+			if x := encoded[i][1:]; bytes.Equal(x, bytes.Repeat([]byte{0xff}, 32)) {
+				require.Zero(rt, got[i], "at least the modulus")
+			}
+		}
+	})
+	g := Generator.Bytes()
+	negative := g
+	negative[0] ^= 1
+	same := MulXAllVarTime(ScalarOf(5), [][PointSize]byte{g, negative})
+	require.Equal(t, same[0], same[1])
+	require.Equal(t, byLibrary(ScalarOf(5), Generator).X(), same[0])
+	require.Empty(t, MulXAllVarTime(ScalarOf(5), nil))
 }
 
 func TestFixedSumsAgreeWithSums(t *testing.T) {
@@ -299,13 +337,13 @@ func BenchmarkPoint(b *testing.B) {
 		}
 	})
 	b.Run("variable-all-256", func(b *testing.B) {
-		points := make([]Point, 256)
-		for i := range points {
-			points[i] = p
+		encoded := make([][PointSize]byte, 256)
+		for i := range encoded {
+			encoded[i] = p.Bytes()
 			p = p.Add(Generator)
 		}
 		for b.Loop() {
-			MulAllVarTime(k, points)
+			MulXAllVarTime(k, encoded)
 		}
 		b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(256*b.N), "µs/point")
 	})

@@ -7,7 +7,7 @@
 //	keys              a (view), b (spend); A = a*G, B = b*G
 //	subaddress i      B_i = B + m_i*G, A_i = a*B_i, with m_i hashed from a and i
 //	sender            r = H(anchor, context, payment); R = r*G, or r*B_i to a subaddress
-//	shared            S = r*A, or r*A_i; for the recipient a*R
+//	shared            S = r*A, or r*A_i; for the recipient a*R. Hashes take its x coordinate, and R
 //	one-time key      P = B_i + k*G, k = H(S, ...); its secret is b + m_i + k
 //	commitment        C = amount*H + mask*G, mask = H(S, ...)
 //	view tag          a byte of H(S, ...): 255 of 256 foreign outputs are known as such by it

@@ -73,7 +73,7 @@ func pay(anchor [AnchorSize]byte, at Place, p Payment) Opened {
 		base = p.To.Spend
 	}
 	out := Opened{Output: Output{Ephemeral: curve.MulVarTime(r, base)}}
-	s := shared(curve.MulVarTime(r, p.To.View), out.Ephemeral, at)
+	s := shared(curve.MulVarTime(r, p.To.View).X(), out.Ephemeral.Bytes(), at)
 	out.Key = p.To.Spend.Add(curve.BaseMulVarTime(s.offset()))
 	out.Mask = s.mask()
 	out.Commitment = pedersen.Commit(p.Amount, out.Mask)
@@ -96,9 +96,9 @@ func (p Place) bytes() []byte { return binary.BigEndian.AppendUint32(p.Context[:
 // secret is what sender and recipient of an output share.
 type secret hash.Hash
 
-func shared(s, ephemeral curve.Point, at Place) secret {
-	a, b := s.Bytes(), ephemeral.Bytes()
-	return secret(hash.Sum("starling/stealth/shared", a[:], b[:], at.bytes()))
+// shared takes the x coordinate of the point that both can compute, and R.
+func shared(x [32]byte, ephemeral [curve.PointSize]byte, at Place) secret {
+	return secret(hash.Sum("starling/stealth/shared", x[:], ephemeral[:], at.bytes()))
 }
 
 func (s secret) tag() byte            { return hash.Sum("starling/stealth/tag", s[:])[0] }

@@ -34,7 +34,7 @@ func NewScanner(keys *ViewKeys, n uint32) *Scanner {
 // Candidate is of an output what must be looked at to see that it is somebody else's.
 type Candidate struct {
 	Place
-	Ephemeral curve.Point
+	Ephemeral [curve.PointSize]byte // R, encoded. Whether it is a point need not be known
 	Tag       byte
 }
 
@@ -44,13 +44,13 @@ type Candidate struct {
 // own, or not as it must be: its amount is not what it says, or its halves are of two addresses.
 // An error is that of whole.
 func (s *Scanner) Scan(all []Candidate, whole func(i int) (Output, error)) ([]*Received, error) {
-	ephemerals := make([]curve.Point, len(all))
+	ephemerals := make([][curve.PointSize]byte, len(all))
 	for i := range all {
 		ephemerals[i] = all[i].Ephemeral
 	}
 	out := make([]*Received, len(all))
-	for i, p := range curve.MulAllVarTime(s.keys.view, ephemerals) {
-		sec := shared(p, all[i].Ephemeral, all[i].Place)
+	for i, x := range curve.MulXAllVarTime(s.keys.view, ephemerals) {
+		sec := shared(x, all[i].Ephemeral, all[i].Place)
 		if sec.tag() != all[i].Tag {
 			continue
 		}

@@ -33,7 +33,7 @@ func scan(k *Keys, addresses uint32, o Output, at Place) *Received {
 }
 
 func scanOne(s *Scanner, o Output, at Place) *Received {
-	r, err := s.Scan([]Candidate{{at, o.Ephemeral, o.Tag}}, func(int) (Output, error) { return o, nil })
+	r, err := s.Scan([]Candidate{{at, o.Ephemeral.Bytes(), o.Tag}}, func(int) (Output, error) { return o, nil })
 	if err != nil {
 		panic(err) // there is none above
 	}
@@ -98,10 +98,11 @@ func TestEachPlaceHasKeysOfItsOwn(t *testing.T) {
 	number, context := at, at
 	number.Number++
 	context.Context[0] ^= 1
-	s := shared(curve.Generator, pedersen.H, at)
+	g, h := curve.Generator, pedersen.H
+	s := shared(g.X(), h.Bytes(), at)
 	for _, other := range []secret{
-		shared(curve.Generator, pedersen.H, number), shared(curve.Generator, pedersen.H, context),
-		shared(pedersen.H, pedersen.H, at), shared(curve.Generator, curve.Generator, at),
+		shared(g.X(), h.Bytes(), number), shared(g.X(), h.Bytes(), context),
+		shared(h.X(), h.Bytes(), at), shared(g.X(), g.Bytes(), at), shared(g.X(), h.Neg().Bytes(), at),
 	} {
 		require.NotEqual(t, s.offset(), other.offset())
 		require.NotEqual(t, s.mask(), other.mask())
@@ -160,7 +161,7 @@ func TestHalvesOfTwoAddressesAreNotTakenTogether(t *testing.T) {
 			r := ephemeral(anchor, at, Payment{To: mixed, Amount: 7})
 			o := pay(anchor, at, Payment{To: mixed, Amount: 7})
 			o.Ephemeral = curve.MulVarTime(r, base)
-			s := shared(curve.MulVarTime(r, mixed.View), o.Ephemeral, at) // as the attacker would make it
+			s := shared(curve.MulVarTime(r, mixed.View).X(), o.Ephemeral.Bytes(), at) // as the attacker would make it
 			o.Key = mixed.Spend.Add(curve.BaseMulVarTime(s.offset()))
 			o.Commitment = pedersen.Commit(7, s.mask())
 			o.Tag = s.tag()
@@ -228,14 +229,14 @@ func FuzzParseAddress(f *testing.F) {
 func BenchmarkScan(b *testing.B) {
 	anna, berta := wallet(b, "anna"), wallet(b, "berta")
 	const n = 256
-	all, encoded := make([]Candidate, n), make([][2][curve.PointSize]byte, n)
+	all, keys := make([]Candidate, n), make([][curve.PointSize]byte, n)
 	outputs := make([]Output, n)
 	for i := range all {
 		at := place("tx", uint32(i))
 		for {
 			o := pays(b, anna.Address(0), uint64(i), "", at).Output
-			outputs[i], all[i], encoded[i] = o, Candidate{at, o.Ephemeral, o.Tag}, [2][curve.PointSize]byte{o.Ephemeral.Bytes(), o.Key.Bytes()}
-			s := shared(curve.MulVarTime(berta.view, o.Ephemeral), o.Ephemeral, at)
+			outputs[i], all[i], keys[i] = o, Candidate{at, o.Ephemeral.Bytes(), o.Tag}, o.Key.Bytes()
+			s := shared(curve.MulVarTime(berta.view, o.Ephemeral).X(), o.Ephemeral.Bytes(), at)
 			if s.tag() != o.Tag {
 				break // a miss, as 255 of 256 are
 			}
@@ -243,31 +244,26 @@ func BenchmarkScan(b *testing.B) {
 		}
 	}
 	scanner := NewScanner(&berta.ViewKeys, 1)
-	parse := func(i, which int) curve.Point {
-		p, err := curve.ParsePoint(encoded[i][which][:])
-		require.NoError(b, err)
-		return p
-	}
 	b.Run("miss", func(b *testing.B) {
 		for b.Loop() {
-			for i := range all {
-				all[i].Ephemeral = parse(i, 0)
-			}
 			_, err := scanner.Scan(all, func(int) (Output, error) { panic("a hit") })
 			require.NoError(b, err)
 		}
 		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/output")
 	})
 	b.Run("without-tags", func(b *testing.B) {
+		ephemerals := make([][curve.PointSize]byte, n)
 		for b.Loop() {
-			ephemerals := make([]curve.Point, n)
 			for i := range all {
-				ephemerals[i] = parse(i, 0)
+				ephemerals[i] = all[i].Ephemeral
 			}
-			for i, p := range curve.MulAllVarTime(berta.view, ephemerals) {
+			for i, x := range curve.MulXAllVarTime(berta.view, ephemerals) {
 				o := outputs[i]
-				o.Key = parse(i, 1)
-				if scanner.open(shared(p, o.Ephemeral, all[i].Place), &o, all[i].Place) != nil {
+				var err error
+				if o.Key, err = curve.ParsePoint(keys[i][:]); err != nil {
+					b.Fatal(err)
+				}
+				if scanner.open(shared(x, all[i].Ephemeral, all[i].Place), &o, all[i].Place) != nil {
 					b.Fatal("not hers")
 				}
 			}

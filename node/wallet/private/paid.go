@@ -67,8 +67,7 @@ func (w *Wallet) arrived(number uint64, o *ledger.Sighting) {
 	if !w.expecting() {
 		return
 	}
-	enc := o.Ephemeral.Bytes()
-	through := hex.EncodeToString(enc[:])
+	through := hex.EncodeToString(o.Ephemeral[:])
 	for i := range w.known.Paid {
 		if p := &w.known.Paid[i]; p.Height == 0 && p.Through == through {
 			p.Output, p.Height = number, uint64(o.Height)
