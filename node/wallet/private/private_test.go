@@ -1,6 +1,7 @@
 package private
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"os"
@@ -226,6 +227,33 @@ func TestOutputsOfTheFutureAreRefused(t *testing.T) {
 	alice := n.wallet("alice")
 	n.shield(alice, coin)
 	require.ErrorContains(t, alice.Scan(t.Context(), hasty{n.node}, nil), "has not got yet")
+}
+
+// bent is a node that gives outputs with keys that are no points.
+type bent struct{ *client.Client }
+
+func (b bent) Outputs(ctx context.Context, from uint64, limit int) (api.Outputs, error) {
+	page, err := b.Client.Outputs(ctx, from, limit)
+	for i, raw := range page.Outputs {
+		o, wrong := ledger.DecodeOutput(raw)
+		if wrong != nil {
+			return page, wrong
+		}
+		key := o.Key.Bytes()
+		page.Outputs[i] = bytes.Replace(raw, key[1:], bytes.Repeat([]byte{9}, 32), 1)
+	}
+	return page, err
+}
+
+// Where a scan stops it would tell the node which outputs have the right view tag.
+func TestBentOutputsStopNoScan(t *testing.T) {
+	n := newNet(t)
+	alice := n.wallet("alice")
+	n.shield(alice, coin)
+	require.NoError(t, alice.Scan(t.Context(), bent{n.node}, nil))
+	require.Zero(t, alice.Balance().Total)
+	require.NoError(t, alice.Rescan(0))
+	require.Equal(t, coin, n.scan(alice).Total, "from an honest node")
 }
 
 func TestOutputsOutOfOrderAreRefused(t *testing.T) {

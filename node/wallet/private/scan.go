@@ -108,12 +108,11 @@ func (w *Wallet) take(ctx context.Context, page api.Outputs) error {
 				}
 			}
 			got, err := w.scanner.Scan(candidates, func(i int) (stealth.Output, error) {
-				o, err := ledger.DecodeOutput(page.Outputs[places[i]])
-				if err != nil { // the node lies; to stop here would tell it that the view tag was right
-					return stealth.Output{}, nil
+				if o, err := ledger.DecodeOutput(page.Outputs[places[i]]); err == nil {
+					out, _ := o.Stealth()
+					return out, nil
 				}
-				out, _ := o.Stealth()
-				return out, nil
+				return stealth.Output{}, nil // the node lies: to stop here would tell it that the view tag was right
 			})
 			for i, r := range got {
 				received[places[i]] = r
