@@ -116,7 +116,7 @@ func (c *Combiner) CombineVarTime(all []Combination) []Point {
 		c.add(int32(i*pilesOf), &all[i])
 	}
 	c.pile(len(all) * pilesOf)
-	c.piles.level()
+	c.piles.level(0, len(c.piles.count))
 	sums := make([]jacobian, len(all))
 	for i := range all {
 		sums[i] = c.sum(i * pilesOf)

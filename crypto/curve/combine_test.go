@@ -51,7 +51,7 @@ func TestPiecesOfScalarsCarry(t *testing.T) {
 		c := new(Combiner)
 		c.half(0, half, false, prepared, false)
 		c.pile(pilesOf)
-		c.piles.level()
+		c.piles.level(0, len(c.piles.count))
 		sum := c.sum(0)
 		want := new(Sum)
 		want.AddHalf(&Generator, half)

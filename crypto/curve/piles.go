@@ -26,13 +26,14 @@ func (p *piles) place() (total int32) {
 	return total
 }
 
-// level adds up every pile, in rounds: each folds the second half of every pile onto the first, so that a pile
+// level adds up some piles, in rounds: each folds the second half of every pile onto the first, so that a pile
 // of n points is one point after log2(n) rounds.
-func (p *piles) level() {
+func (p *piles) level(from, to int) {
 	for {
 		p.lines.reset()
 		pairs := false
-		for i, count := range p.count {
+		for i := from; i < to; i++ {
+			count := p.count[i]
 			half, row := p.half(i, count)
 			for j := range int(count) - half {
 				p.lines.prepare(&row[j], &row[half+j])
@@ -43,7 +44,8 @@ func (p *piles) level() {
 			return
 		}
 		p.lines.invert()
-		for i, count := range slices.Backward(p.count) {
+		for i := to - 1; i >= from; i-- {
+			count := p.count[i]
 			half, row := p.half(i, count)
 			for j := int(count) - half - 1; j >= 0; j-- {
 				p.lines.add(&row[j], &row[j], &row[half+j])
