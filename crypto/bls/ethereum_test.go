@@ -14,14 +14,14 @@ import (
 
 // Ethereum has keys in G1 and signatures in G2, the other way round than this package. Its
 // vectors (ethereum/bls12-381-tests, as the Go module herumi/bls-eth-go-binary v1.36.4 carries
-// them) still judge what both are made of: this package's strict decoding of both groups'
+// them; those of decoding from the repository's own generator, main.py, cases 7 and 8) still judge what both are made of: this package's strict decoding of both groups'
 // points, with its refusal of infinity, and the library's hashing and pairing.
 const ethereumDST = "BLS_SIG_BLS12381G2_XMD:SHA-256_SSWU_RO_POP_"
 
 // ethereumCase is one block of lines up to its result.
 type ethereumCase struct {
-	pub, msg, sig [][]byte
-	sec, out      string
+	pub, msg, sig  [][]byte
+	name, sec, out string
 }
 
 func ethereumCases(t *testing.T, file string) (cases []ethereumCase) {
@@ -41,6 +41,8 @@ func ethereumCases(t *testing.T, file string) (cases []ethereumCase) {
 			c.sig = append(c.sig, raw)
 		case "sec":
 			c.sec = value
+		case "name":
+			c.name = value
 		case "out":
 			c.out = value
 			cases = append(cases, c)
@@ -123,5 +125,23 @@ func TestEthereumVectors(t *testing.T) {
 		h.ScalarMultiplication(&h, key.scalar.BigInt(new(big.Int)))
 		enc := h.Bytes()
 		require.Equal(t, c.out, hex.EncodeToString(enc[:]))
+	}
+}
+
+// A point is decoded where Ethereum's vectors say so, except infinity: it signs for nobody.
+func TestEthereumVectorsOfDecoding(t *testing.T) {
+	decoders := map[string]func([]byte) error{
+		"deserialization_G1.txt": func(raw []byte) error { _, err := ParseSignature(raw); return err },
+		"deserialization_G2.txt": func(raw []byte) error { _, err := ParsePublicKey(raw); return err },
+	}
+	for file, decode := range decoders {
+		cases := ethereumCases(t, file)
+		require.GreaterOrEqual(t, len(cases), 13)
+		for _, c := range cases {
+			t.Run(file+"/"+c.name, func(t *testing.T) {
+				want := c.out == "true" && c.name != "deserialization_succeeds_infinity_with_true_b_flag"
+				require.Equal(t, want, decode(c.sig[0]) == nil)
+			})
+		}
 	}
 }
