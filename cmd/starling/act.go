@@ -177,13 +177,21 @@ func (a *app) writeOrder(cmd *cobra.Command, key keys.PrivateKey, o wallet.Order
 // and the command does not name another node: nothing is signed for a node that
 // lies about its network.
 func (a *app) expectedChain(cmd *cobra.Command) hash.Hash {
+	if g := a.homeGenesis(cmd); g != nil && a.apiAddress == "" {
+		return g.ChainID()
+	}
+	return hash.Hash{}
+}
+
+// homeGenesis is the genesis in the home, nil if there is none.
+func (a *app) homeGenesis(cmd *cobra.Command) *types.Genesis {
 	cfg, _, err := a.loadConfig(cmd)
-	if err != nil || a.apiAddress != "" {
-		return hash.Hash{}
+	if err != nil {
+		return nil
 	}
 	g, err := types.ReadGenesis(cfg.GenesisPath())
 	if err != nil {
-		return hash.Hash{}
+		return nil
 	}
-	return g.ChainID()
+	return g
 }

@@ -60,11 +60,7 @@ func viewAccount(acc wallet.Account, prefix string) accountView {
 // prefix finds how addresses of the network begin: from the genesis file, or
 // from the node if one answers soon. It is empty if neither is there.
 func (a *app) prefix(cmd *cobra.Command) string {
-	cfg, _, err := a.loadConfig(cmd)
-	if err != nil {
-		return ""
-	}
-	if g, err := types.ReadGenesis(cfg.GenesisPath()); err == nil && a.apiAddress == "" {
+	if g := a.homeGenesis(cmd); g != nil && a.apiAddress == "" {
 		return g.AddressPrefix
 	}
 	c, err := a.client(cmd)

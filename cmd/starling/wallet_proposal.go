@@ -124,19 +124,6 @@ func (a *app) viewProposal(cmd *cobra.Command, p *wallet.Proposal) proposalView 
 	return v
 }
 
-// homeGenesis is the genesis in the home, nil if there is none.
-func (a *app) homeGenesis(cmd *cobra.Command) *types.Genesis {
-	cfg, _, err := a.loadConfig(cmd)
-	if err != nil {
-		return nil
-	}
-	g, err := types.ReadGenesis(cfg.GenesisPath())
-	if err != nil {
-		return nil
-	}
-	return g
-}
-
 // networkOf is the name of the network of the home, if the chain is its.
 func (a *app) networkOf(cmd *cobra.Command, chain hash.Hash) string {
 	if g := a.homeGenesis(cmd); g != nil && g.ChainID() == chain {
