@@ -33,9 +33,6 @@ func (w *Wallet) NewMulti(name string, key keys.PublicKey) (Account, error) {
 	if key.Kind() != keys.Multi {
 		return Account{}, fmt.Errorf("account %s: %s is not a key of several members", name, key)
 	}
-	if err := w.free(name); err != nil {
-		return Account{}, err
-	}
 	file, err := json.MarshalIndent(multiFile{multiFormat, hex.EncodeToString(key.Bytes()), time.Now().UTC()}, "", "  ")
 	if err != nil {
 		return Account{}, err

@@ -1,10 +1,8 @@
 package private
 
 import (
-	"encoding/hex"
 	"slices"
 
-	"github.com/starlingmesh/starling/chain/ledger"
 	"github.com/starlingmesh/starling/chain/types"
 	"github.com/starlingmesh/starling/crypto/hash"
 	"github.com/starlingmesh/starling/crypto/stealth"
@@ -62,19 +60,6 @@ func (w *Wallet) forget(tx *types.Tx) {
 	w.known.Paid = slices.DeleteFunc(w.known.Paid, func(p Paid) bool { return p.Tx == tx.ID() })
 }
 
-// arrived notes where on the chain a payment is, if the output is one.
-func (w *Wallet) arrived(number uint64, o *ledger.Sighting) {
-	if !w.expecting() {
-		return
-	}
-	through := hex.EncodeToString(o.Ephemeral[:])
-	for i := range w.known.Paid {
-		if p := &w.known.Paid[i]; p.Height == 0 && p.Through == through {
-			p.Output, p.Height = number, uint64(o.Height)
-		}
-	}
-}
-
 // unseen has payments from an output on looked for again.
 func unseen(paid []Paid, from uint64) []Paid {
 	for i := range paid {
@@ -83,8 +68,4 @@ func unseen(paid []Paid, from uint64) []Paid {
 		}
 	}
 	return paid
-}
-
-func (w *Wallet) expecting() bool {
-	return slices.ContainsFunc(w.known.Paid, func(p Paid) bool { return p.Height == 0 })
 }

@@ -123,6 +123,7 @@ func (w *Wallet) take(ctx context.Context, page api.Outputs) error {
 	if err := g.Wait(); err != nil {
 		return err
 	}
+	look := w.lookout()
 	for i := range seen {
 		if n := len(w.known.Heights); n > 0 && uint64(seen[i].Height) < w.known.Heights[n-1] {
 			return fmt.Errorf("output %d of the node is of an earlier block than the one before: ask another node, or scan all of the chain again", w.known.Next)
@@ -130,22 +131,43 @@ func (w *Wallet) take(ctx context.Context, page api.Outputs) error {
 		if seen[i].Height > types.Height(page.Height) {
 			return fmt.Errorf("output %d of the node is of block %d, which it has not got yet: ask another node", w.known.Next, seen[i].Height)
 		}
-		w.note(w.known.Next, &seen[i], received[i])
+		w.note(look, w.known.Next, &seen[i], received[i])
 		w.known.Next++
 	}
 	return nil
 }
 
+// lookout is what outputs are compared with: the wallet's coins by key image, and its payments that are
+// not on the chain yet by ephemeral key, both in hexadecimal; the values are places in the lists.
+type lookout struct{ coins, paid map[string]int }
+
+func (w *Wallet) lookout() lookout {
+	l := lookout{map[string]int{}, map[string]int{}}
+	for i := range w.known.Coins {
+		if image := w.known.Coins[i].Image; image != "" { // a wallet that only sees knows none
+			l.coins[image] = i
+		}
+	}
+	for i := range w.known.Paid {
+		if p := &w.known.Paid[i]; p.Height == 0 {
+			l.paid[p.Through] = i
+		}
+	}
+	return l
+}
+
 // note takes up an output: what was spent for it, and whether it is one's own.
-func (w *Wallet) note(number uint64, o *ledger.Sighting, r *stealth.Received) {
+func (w *Wallet) note(look lookout, number uint64, o *ledger.Sighting, r *stealth.Received) {
 	height := uint64(o.Height)
 	w.known.Heights = append(w.known.Heights, height)
-	w.arrived(number, o)
+	through := hex.EncodeToString(o.Ephemeral[:])
+	if at, paid := look.paid[through]; paid {
+		w.known.Paid[at].Output, w.known.Paid[at].Height = number, height
+		delete(look.paid, through) // who repeats the key later changes nothing
+	}
 	for _, image := range o.Images {
-		for i := range w.known.Coins {
-			if w.known.Coins[i].Image == hex.EncodeToString(image) {
-				w.known.Coins[i].Spent = height
-			}
+		if at, mine := look.coins[hex.EncodeToString(image)]; mine {
+			w.known.Coins[at].Spent = height
 		}
 	}
 	if r == nil || len(w.known.Coins) >= maxCoins {
@@ -154,11 +176,10 @@ func (w *Wallet) note(number uint64, o *ledger.Sighting, r *stealth.Received) {
 	c := Coin{Number: number, Height: height, Amount: types.Drops(r.Amount), Address: r.Address, Memo: r.Memo, Mask: r.Mask, Offset: r.Offset}
 	if w.keys != nil {
 		c.Image = ring.Image(w.keys.Secret(*r)).String()
-		for _, other := range w.known.Coins {
-			if other.Image == c.Image {
-				return // one key, two outputs: only one of them can ever be spent
-			}
+		if _, twice := look.coins[c.Image]; twice {
+			return // one key, two outputs: only one of them can ever be spent
 		}
+		look.coins[c.Image] = len(w.known.Coins)
 	}
 	w.known.Coins = append(w.known.Coins, c)
 }
